@@ -1,0 +1,3 @@
+"""A project template on PyTorch Lightning."""
+
+__version__ = "0.1.0"
