@@ -1,0 +1,91 @@
+"""The `lightning-template` command: answers at once what needs no torch, and hands the rest to the Trainer's CLI."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from lightning_template import __version__
+from lightning_template.command_line import read_command_line
+from lightning_template.errors import nearest, one_line
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
+HELP = """\
+usage: lightning-template {fit,validate,test,predict} --config FILE [options]
+
+  fit        train, and validate after each epoch
+  validate   measure a checkpoint on the validation set
+  test       measure a checkpoint on the test set
+  predict    write a checkpoint's predictions to predictions.csv
+
+  --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
+  --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
+  --allow_untrained                validate, test, predict: do without a checkpoint
+  --test_after_fit                 fit: test the best checkpoint afterwards
+  --experiment NAME                folder of the runs in lightning_logs/
+  --seed_everything N              seed of initial weights and augmentation; 0 if not given
+  --trainer.max_epochs N           also max_steps, max_time, limit_train_batches, overfit_batches ...
+  --trainer.accelerator NAME       cpu, gpu, auto; also devices, strategy, precision ...
+  --trainer.default_root_dir DIR   folder that holds lightning_logs/
+  --model.KEY VALUE                any argument of the task: --model.optimizer.lr 0.01
+  --data.KEY VALUE                 any argument of the datamodule: --data.batch_size 128
+  --callbacks.NAME null            switch a callback off: checkpoint, predictions
+  --print_config                   print the whole configuration and stop
+  --help_all                       every option of the subcommand
+  --model.help CLASS               every argument of a class; also --data.help, --model.network.help ...
+  --debug                          show the traceback of an error
+  --version                        print the version
+
+Full class paths name anything importable, your own files in the working directory included.
+Completion in the shell: lightning-template --print_shtab bash  (or zsh, tcsh)
+"""
+
+
+def main() -> int:
+    """Run the command line in `sys.argv`.
+
+    Returns:
+        Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 130 after an interrupt.
+    """
+    args = sys.argv[1:]
+    debug = "--debug" in args or os.environ.get(DEBUG_VARIABLE, "0") != "0"
+    try:
+        return _dispatch([arg for arg in args if arg != "--debug"])
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with 1 after an interrupt
+            return 130
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        is_users = isinstance(error, ValueError)
+        notes = getattr(error, "__notes__", [] if is_users or debug else ["--debug shows the traceback"])
+        kind = "" if is_users else f"{type(error).__name__}: "
+        sys.stderr.write(f"lightning-template: error: {kind}{'; '.join([one_line(error), *notes])}\n")
+        return 2 if is_users else 1
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help") or (args[0] in SUBCOMMANDS and {"-h", "--help"} & set(args[1:])):
+        sys.stdout.write(HELP)
+        return 0
+    if args[0] == "--version":
+        sys.stdout.write(f"lightning-template {__version__}\n")
+        return 0
+    if args[0].split("=")[0] in ("-c", "--config"):
+        raise ValueError("put --config after the subcommand: lightning-template fit --config FILE")
+    if args[0] not in SUBCOMMANDS and args[0].split("=")[0] != "--print_shtab":
+        raise ValueError(f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)")
+    command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
+    sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
+    from lightning_template.cli import run  # takes seconds: imports torch
+
+    run(command_line)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The directory that holds what a run leaves behind."""
+
+import json
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+
+from lightning_template import runs
+from lightning_template.callbacks.environment import describe_environment
+
+
+class RunDirectory(Callback):
+    """Creates the run directory once the data are known to be good, and keeps in it what explains the run.
+
+    That is the given files, `environment.json`, TensorBoard's events and, at the end, `metrics.json`.
+
+    Args:
+        root: Folder that holds `lightning_logs`.
+        experiment: Name of the experiment.
+        files: Content by name of files to write when training starts, such as the configuration.
+        run: Existing run directory to work in, such as that of the checkpoint to evaluate; a new one if not given.
+        tensorboard: Whether to log to TensorBoard there.
+    """
+
+    def __init__(
+        self, root: Path, experiment: str, files: Mapping[str, str], run: Path | None = None, tensorboard: bool = True
+    ) -> None:
+        self.root = root
+        self.experiment = experiment
+        self.files = files
+        self.run = run
+        self.tensorboard = tensorboard
+        self._entered = False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enter the directory; by now data, checkpoint and optimizer are there."""
+        self._enter(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enter the directory."""
+        self._enter(trainer)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enter the directory."""
+        self._enter(trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enter the directory."""
+        self._enter(trainer)
+
+    def _enter(self, trainer: Trainer) -> None:
+        if self._entered or trainer.fast_dev_run:
+            return
+        self._entered = True
+        explain = self.run is None or trainer.state.fn == TrainerFn.FITTING
+        if self.run is None and trainer.is_global_zero:
+            self.run = runs.create_run(self.root, self.experiment)
+        self.run = trainer.strategy.broadcast(self.run)
+        assert self.run is not None
+        if explain and trainer.is_global_zero:
+            environment = json.dumps(describe_environment(), indent=2) + "\n"
+            for name, content in {**self.files, "environment.json": environment}.items():
+                runs.write_atomically(self.run / name, content)
+        if trainer.profiler.dirpath is None:
+            trainer.profiler.dirpath = self.run
+        if self.tensorboard and not trainer.loggers:
+            # `default_hp_metric` would fill the HPARAMS tab with -1 (Lightning issue 8175)
+            trainer.logger = TensorBoardLogger(self.run, name="", version="", default_hp_metric=False)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Keep the traceback of a failed run, and tell where it is."""
+        if self._entered and self.run is not None and isinstance(exception, Exception) and trainer.is_global_zero:
+            path = self.run / "traceback.txt"
+            runs.write_atomically(path, "".join(traceback.format_exception(exception)))
+            exception.add_note(f"traceback in {path}")
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the final metrics of training and validation."""
+        self._keep_metrics(trainer, "final")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the metrics of a validation that is not part of training."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._keep_metrics(trainer, "validate")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the metrics of a test."""
+        self._keep_metrics(trainer, "test")
+
+    def _keep_metrics(self, trainer: Trainer, entry: str) -> None:
+        if self.run is not None and trainer.is_global_zero:
+            metrics: dict[str, object] = {name: value.item() for name, value in trainer.callback_metrics.items()}
+            if trainer.ckpt_path:
+                metrics["checkpoint"] = str(trainer.ckpt_path)
+            runs.update_metrics(self.run, {entry: metrics})
+
+
+def run_directory(trainer: Trainer) -> Path:
+    """Return where a trainer's callbacks keep their files: its `RunDirectory`'s or else its log directory."""
+    directory = next((callback.run for callback in trainer.callbacks if isinstance(callback, RunDirectory)), None)
+    return directory or Path(trainer.log_dir or trainer.default_root_dir)

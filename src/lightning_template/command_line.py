@@ -1,0 +1,110 @@
+"""What a command line says before torch is imported, which takes seconds: configurations, checkpoint, experiment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lightning_template.errors import nearest
+from lightning_template.runs import resolve_checkpoint, run_of
+
+
+EVALUATING = ("validate", "test", "predict")
+NO_CHECKPOINT = ("--allow_untrained", "--print_config", "help")
+"""Ends of the options with which these need no checkpoint."""
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A subcommand of the Trainer, and where it reads and writes.
+
+    Attributes:
+        args: Subcommand and arguments; the checkpoint is a file, and the configuration of its run comes first, so that
+            everything given overrides it.
+        experiment: Name of the experiment.
+        root: Folder that holds `lightning_logs`.
+        run: Directory of the run that the checkpoint belongs to.
+    """
+
+    args: list[str]
+    experiment: str
+    root: Path
+    run: Path | None
+
+
+def read_command_line(args: Sequence[str]) -> CommandLine:
+    """Resolve what `args`, a subcommand and its options, name.
+
+    Raises:
+        ValueError: If a configuration or a checkpoint cannot be had, or is needed and missing.
+    """
+    subcommand, *options = args
+    config_files = _values(options, "--config", "-c")
+    configs = [_read_config(Path(file)) for file in config_files]
+
+    def setting(option: str) -> Any:
+        given = _values(options, f"--{option}")
+        in_configs = [value for config in configs if (value := _lookup(config, option)) is not None]
+        return next(reversed([*in_configs, *given]), None)
+
+    root = Path(setting("trainer.default_root_dir") or ".")
+    experiment = setting("experiment") or (Path(config_files[0]).stem if config_files else None)
+    where = setting("ckpt_path")
+    run = None
+    if where is not None:
+        checkpoint = resolve_checkpoint(str(where), root, experiment, "last" if subcommand == "fit" else "best")
+        run = run_of(checkpoint)
+        options = [*_without(options, "--ckpt_path"), "--ckpt_path", str(checkpoint)]
+        if run is not None:
+            options = ["--config", str(run / "config.yaml"), *options]
+            configs.insert(0, _read_config(run / "config.yaml"))
+            experiment = experiment or setting("experiment")
+    elif subcommand in EVALUATING and not any(option.split("=")[0].endswith(NO_CHECKPOINT) for option in options):
+        raise ValueError(
+            f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
+            "to use untrained weights on purpose, add --allow_untrained"
+        )
+    return CommandLine([subcommand, *options], experiment or "default", root, run)
+
+
+def _values(options: Sequence[str], *names: str) -> list[str]:
+    """Return the values of an option, given as `--name value` or `--name=value`, in order."""
+    values = []
+    for position, option in enumerate(options):
+        name, equals, value = option.partition("=")
+        if name in names:
+            values += [value] if equals else list(options[position + 1 : position + 2])
+    return values
+
+
+def _without(options: Sequence[str], name: str) -> list[str]:
+    """Return the options without one that takes a value."""
+    kept: list[str] = []
+    skip = False
+    for option in options:
+        if not skip and option != name and not option.startswith(f"{name}="):
+            kept.append(option)
+        skip = not skip and option == name
+    return kept
+
+
+def _read_config(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        others = [str(other) for other in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
+        raise ValueError(f"no configuration file {file}{nearest(str(file), others)}")
+    try:
+        config = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{file} must hold keys such as `model` and `data`, got {type(config).__name__}")
+    return config
+
+
+def _lookup(config: Mapping[str, Any], option: str) -> Any:
+    value: Any = config
+    for key in option.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,94 @@
+"""Turns exceptions into the one line that a user reads."""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+
+# Lines of jsonargparse's messages that repeat what is said elsewhere: every class may also be None, for example.
+_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Expected a <class 'NoneType'>", "Given value type:")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return a hint that names the most similar of `words`, or nothing if none is similar.
+
+    Example:
+        >>> nearest("lrr", ["lr", "momentum"])
+        ', did you mean lr?'
+    """
+    matches = difflib.get_close_matches(word, list(words), n=1)
+    return f", did you mean {matches[0]}?" if matches else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's message on one line, or its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def shorten(message: str, options: Iterable[str]) -> str:
+    """Reduce jsonargparse's account of everything it tried to the cause, with a hint at the nearest name.
+
+    Args:
+        message: Text of jsonargparse's error.
+        options: Every option of the subcommand, such as `trainer.max_epochs`.
+    """
+    keys: list[str] = []
+    class_path, given = "", ""
+    causes: list[str] = []
+    for line in message.splitlines():
+        # a callable's account stands on its type's line: "- Type typing.Callable[...] expects ... class: account"
+        line = re.sub(r"^Type .* expects a function or a callable class: ", "", line.strip().removeprefix("- "))
+        if match := re.fullmatch(r'Parser key "(.+)":', line):
+            keys.append(match[1])
+        elif match := re.fullmatch(r"Problem with given class_path '(.+)':", line):
+            class_path = match[1]
+        elif line.startswith("Given value: "):
+            given = given or line.removeprefix("Given value: ").split(". Got value: ")[0]  # the innermost comes first
+        elif line and not line.startswith(_NOISE) and not re.match("Expected a path but .* either", line):
+            causes.append(line)
+    return _explain(".".join(keys), class_path, " ".join(causes), given, options)
+
+
+def _explain(key: str, class_path: str, cause: str, given: str, options: Iterable[str]) -> str:
+    where = f"`{key}`" if key else "the configuration"
+    if match := re.search(r"class_path='([\w.]+)'", cause + given):
+        class_path = match[1]
+    if match := re.search(r"[Oo]ption '([\w.]+)'|unrecognized arguments: -*([\w.]+)", cause):
+        name = (match[1] or match[2]).replace(".init_args", "")
+        if not key:
+            return f"`{name}` is not an option{_nearest_option(name, options)}"
+        hint = nearest(name.split(".")[0], _parameters(class_path))
+        return f"`{key}.{name}` is not an option of {class_path}{hint}"
+    if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
+        return f"{where}: no {match[2]} in {match[1]}{nearest(match[2], dir(importlib.import_module(match[1])))}"
+    if match := re.search(r"the following arguments are required: (.*)", cause):
+        return f"{where}: {class_path} needs {match[1]}"
+    if kinds := re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[[^\]]*\])", cause):
+        got = re.search(r"Got value: (.*)", cause)
+        return f"{where} must be {' or '.join(map(_kind, kinds))}, got {got[1] if got else given}"
+    if match := re.search(r"Expected a dot import path string: (.*)", cause):
+        return f"{where} must be a full class path such as torch.nn.Linear, got {match[1]}"
+    return f"{where}: {cause}" if key else cause
+
+
+def _nearest_option(name: str, options: Iterable[str]) -> str:
+    known = {re.split(r"\.(?:class_path|init_args)", option)[0] for option in options}
+    group = name.split(".")[0]
+    if any(option.startswith(f"{group}.") for option in known):
+        return nearest(name, known)
+    return nearest(group, {option.split(".")[0] for option in known})
+
+
+def _kind(kind: str) -> str:
+    if match := re.fullmatch(r"<class '([\w.]+)'>", kind):
+        return match[1]
+    return " or ".join(re.sub(r"typing\.Literal\[|\]", "", kind).split(", "))
+
+
+def _parameters(class_path: str) -> list[str]:
+    """Return the names of a class's or function's parameters, those of its bases included."""
+    module, _, name = class_path.rpartition(".")
+    target = getattr(importlib.import_module(module), name)
+    functions = [base.__init__ for base in target.__mro__ if base is not object] if isinstance(target, type) else [target]
+    return [parameter for function in functions for parameter in inspect.signature(function).parameters]

@@ -1,0 +1,61 @@
+"""A small convolutional network for images."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+
+class ConvNet(nn.Module):
+    """Blocks of 3 x 3 convolution, 2 x 2 max pooling, batch norm and ReLU, then a linear classifier.
+
+    Args:
+        in_channels: Number of channels of an image.
+        channels: Number of channels after each block; each block halves height and width.
+        out_features: Number of values returned for each image.
+        image_size: Height and width of an image in pixels.
+        dropout: Probability in [0, 1) of dropping a feature before the classifier.
+        last_activation: Class of an activation after the classifier; `torch.nn.LogSoftmax` suits `NLLLoss`.
+
+    Example:
+        >>> import torch
+        >>> ConvNet(1, [8, 16], 10, image_size=28)(torch.rand(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int],
+        out_features: int,
+        image_size: int,
+        dropout: float = 0.0,
+        last_activation: Callable[[], nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        side = image_size // 2 ** len(channels)
+        if not channels or side < 1:
+            raise ValueError(
+                f"`channels` must have at least one block and leave a pixel of `image_size` {image_size}, "
+                f"got {list(channels)}"
+            )
+        blocks: list[nn.Module] = []
+        for num_in, num_out in zip([in_channels, *channels], channels, strict=False):
+            blocks += [
+                nn.Conv2d(num_in, num_out, kernel_size=3, padding=1, bias=False),  # batch norm has the bias
+                nn.MaxPool2d(2),  # first, so that the two below have a quarter of the work
+                nn.BatchNorm2d(num_out),
+                nn.ReLU(),
+            ]
+        self.features = nn.Sequential(*blocks)
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            nn.Dropout(dropout),
+            nn.Linear(channels[-1] * side * side, out_features),
+        )
+        if last_activation is not None:
+            self.classifier.append(last_activation())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `(N, in_channels, image_size, image_size)` to `(N, out_features)`."""
+        output: Tensor = self.classifier(self.features(images))
+        return output

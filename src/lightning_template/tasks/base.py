@@ -1,0 +1,135 @@
+"""The loop, written once: what training, validation, test and prediction do with a batch."""
+
+import warnings
+from typing import Any, ClassVar, Literal
+
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from lightning_template.tasks.plain import plain_values
+from lightning_template.tasks.schedule import build_lr_scheduler
+
+Batch = tuple[Tensor, Tensor]
+
+
+class SupervisedTask(LightningModule):
+    """Learns to map inputs to targets. A batch is a pair `(inputs, targets)` with samples along dimension 0.
+
+    A subclass defines `configure_metrics`, and overrides `check_shapes`, `compute_loss`, `predict` or
+    `prediction_columns` where it differs.
+
+    Args:
+        network: Maps a batch of inputs `(N, ...)` to outputs `(N, ...)`.
+        loss: Maps outputs and targets to a scalar, their mean over the batch.
+        optimizer: Makes the optimizer from the parameters to train.
+        lr_scheduler: Makes the learning rate schedule from the optimizer; a `total_steps` that the schedule takes
+            and is not given is filled in from the length of the run.
+        lr_scheduler_interval: Whether the schedule steps after each epoch or after each optimizer step.
+    """
+
+    monitor: ClassVar[str] = "val/loss"
+    """Logged quantity that checkpoints, early stopping and plateau schedules watch."""
+    mode: ClassVar[Literal["min", "max"]] = "min"
+    """Whether the smallest or the largest value of `monitor` is the best."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        optimizer: OptimizerCallable,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+    ) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            # Lightning advises `ignore=["network"]`, which would break `load_from_checkpoint` for tasks made from YAML.
+            warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
+            self.save_hyperparameters(logger=False)
+        self.network = network
+        self.loss = loss
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.lr_scheduler_interval = lr_scheduler_interval
+        metrics = self.configure_metrics()
+        self.train_metrics = metrics.clone(prefix="train/")
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    def configure_metrics(self) -> MetricCollection:
+        """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
+        raise NotImplementedError(f"{type(self).__name__} must define `configure_metrics`")
+
+    def check_shapes(self, outputs: Tensor, targets: Tensor) -> None:
+        """Raise a `ValueError` for shapes or dtypes that the loss would take though they do not belong together."""
+
+    def compute_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+        loss: Tensor = self.loss(outputs, targets)
+        return loss
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        """Turn the network's outputs into predictions `(N, ...)` as metrics and people read them."""
+        return outputs
+
+    def prediction_columns(self, outputs: Tensor) -> dict[str, Tensor]:
+        """Return what `predict` writes to a table: for each column its name and values `(N,)` or `(N, num_values)`."""
+        return {"value": self.predict(outputs)}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map inputs `(N, ...)` to the network's outputs `(N, ...)`."""
+        outputs: Tensor = self.network(inputs)
+        return outputs
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch; Lightning differentiates it and steps the optimizer."""
+        loss = self._measure(batch, "train", self.train_metrics)
+        self.log("train/loss_step", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch of the validation set."""
+        self._measure(batch, "val", self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Measure a batch of the test set."""
+        self._measure(batch, "test", self.test_metrics)
+
+    def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
+        """Return the prediction table's columns for a batch `(inputs, targets)`, or for inputs alone."""
+        if isinstance(batch, Tensor):
+            return self.prediction_columns(self(batch))
+        inputs, targets = batch
+        return self.prediction_columns(self(inputs)) | {"target": targets}
+
+    def _measure(self, batch: Batch, stage: str, metrics: MetricCollection) -> Tensor:
+        inputs, targets = batch
+        outputs = self(inputs)
+        self.check_shapes(outputs, targets)
+        loss = self.compute_loss(outputs, targets)
+        metrics.update(self.predict(outputs.detach()), targets)
+        bar = stage == "val"
+        self.log(
+            f"{stage}/loss", loss, on_step=False, on_epoch=True, prog_bar=bar, batch_size=len(targets), sync_dist=True
+        )
+        self.log_dict(metrics, on_step=False, on_epoch=True)  # type: ignore[arg-type]  # a collection is a mapping
+        return loss
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimizer and the schedule from what was injected."""
+        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        if self.lr_scheduler is None:
+            return optimizer
+        by_step = self.lr_scheduler_interval == "step"
+        num_steps = self.trainer.estimated_stepping_batches if by_step else (self.trainer.max_epochs or float("inf"))
+        scheduler = build_lr_scheduler(self.lr_scheduler, optimizer, num_steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval, "monitor": self.monitor},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep only hyper-parameters that weights-only loading takes: those from YAML, not objects made in Python."""
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = plain_values(checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY])
