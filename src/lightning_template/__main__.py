@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lightning_template import __version__
 from lightning_template.command_line import read_command_line
+from lightning_template.completion import bash_completion
 from lightning_template.errors import nearest, one_line
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -36,9 +37,9 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   --model.help CLASS               every argument of a class; also --data.help, --model.network.help ...
   --debug                          show the traceback of an error
   --version                        print the version
+  --completion                     print a completion script for the shell
 
 Full class paths name anything importable, your own files in the working directory included.
-Completion in the shell: lightning-template --print_shtab bash  (or zsh, tcsh)
 """
 
 
@@ -75,10 +76,15 @@ def _dispatch(args: list[str]) -> int:
     if args[0] == "--version":
         sys.stdout.write(f"lightning-template {__version__}\n")
         return 0
+    if args[0] == "--completion":
+        sys.stdout.write(bash_completion(SUBCOMMANDS, HELP))
+        return 0
     if args[0].split("=")[0] in ("-c", "--config"):
         raise ValueError("put --config after the subcommand: lightning-template fit --config FILE")
-    if args[0] not in SUBCOMMANDS and args[0].split("=")[0] != "--print_shtab":
-        raise ValueError(f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)")
+    if args[0] not in SUBCOMMANDS:
+        raise ValueError(
+            f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)"
+        )
     command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
     sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
     from lightning_template.cli import run  # takes seconds: imports torch

@@ -1,33 +1,33 @@
 """The subcommands of the Trainer, `fit`, `validate`, `test` and `predict`, configured from YAML."""
 
-import json
 import logging
-import os
-import shlex
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
+import yaml
 from jsonargparse import ArgumentError
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_template.callbacks import PredictionWriter, RunDirectory
+from lightning_template.checkpoints import check_checkpoint
 from lightning_template.command_line import CommandLine
 from lightning_template.errors import one_line, shorten
+from lightning_template.overrides import strip_defaults
+from lightning_template.runs import summarise
 
 NAMED_CALLBACKS = {
     "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
     "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
 }
 """Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
+
 NOT_OF_THE_EXPERIMENT = ("allow_untrained", "ckpt_path", "config", "return_predictions", "test_after_fit", "verbose")
 """Options that say what to do now, and so are not saved with a run."""
-
 
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}  # abbreviations would let typos pass
 
@@ -136,7 +136,11 @@ class TemplateCLI(LightningCLI):
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
         tensorboard = config.logger in (None, True)
         self.run_directory = RunDirectory(
-            self.command_line.root, self.command_line.experiment, self._config_files(), self.command_line.run, tensorboard
+            self.command_line.root,
+            self.command_line.experiment,
+            self._config_files(),
+            self.command_line.run,
+            tensorboard,
         )
         return super().instantiate_trainer(
             callbacks=[self.run_directory, *callbacks],
@@ -149,9 +153,10 @@ class TemplateCLI(LightningCLI):
         parser, config = self._parser(self.subcommand), self.config[self.subcommand].clone()
         for key in NOT_OF_THE_EXPERIMENT:
             config.pop(key, None)
+        changed = yaml.safe_load(parser.dump(config, skip_default=True, skip_validation=True))
         return {
             "config.yaml": parser.dump(config, skip_unset=False, skip_validation=True),
-            "overrides.yaml": parser.dump(config, skip_default=True, skip_validation=True),
+            "overrides.yaml": yaml.safe_dump(strip_defaults(changed), sort_keys=False),
         }
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -168,55 +173,18 @@ class TemplateCLI(LightningCLI):
         run = self.run_directory.run
         if run is None:
             return
-        checkpoint = "best" if (run / "checkpoints" / "best.ckpt").is_file() else "last"
         if self._get(self.config, "test_after_fit"):
-            path = run / "checkpoints" / f"{checkpoint}.ckpt"
+            best = run / "checkpoints" / "best.ckpt"  # without validation there is none: the last weights are tested
+            path = best if best.is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
         self._say(summarise(run))
 
     def after_predict(self) -> None:
         """Tell where the predictions are."""
-        writers = [callback for callback in self.trainer.callbacks if isinstance(callback, PredictionWriter)]
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
+        writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
         self._say("".join(f"predictions  {writer.path}\n" for writer in writers if writer.path))
 
     def _say(self, text: str) -> None:
         if self.trainer.is_global_zero:
             sys.stdout.write(text)
-
-
-def check_checkpoint(path: Path, model: LightningModule) -> None:
-    """Check that a checkpoint can be loaded into a model, before anything is written.
-
-    Args:
-        path: Checkpoint file.
-        model: Model with the architecture to load into.
-
-    Raises:
-        ValueError: If the file is no checkpoint, or its weights have other names or shapes than the model's.
-    """
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    except Exception as error:
-        raise ValueError(f"{path} is not a checkpoint that can be trusted: {' '.join(str(error).split())}") from error
-    saved = {name: tuple(weight.shape) for name, weight in weights.items()}
-    wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
-    names = [name for name in [*wanted, *saved] if saved.get(name) != wanted.get(name)]
-    if names and model.strict_loading:
-        raise ValueError(
-            f"{path} is of another architecture: {names[0]} has shape {saved.get(names[0], 'none')} in the checkpoint "
-            f"and {wanted.get(names[0], 'none')} in the model ({len(names)} of {len(wanted)} weights differ)"
-        )
-
-
-def summarise(run: Path) -> str:
-    """Return what a finished run reached, and the commands to type next."""
-    metrics = json.loads((run / "metrics.json").read_text())
-    command = shlex.join([*os.environ.get("LIGHTNING_TEMPLATE_LAUNCHER", "").split(), "lightning-template"])
-    best = metrics.get("best")
-    lines = {
-        "run": run,
-        "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
-        "test": f"{command} test --ckpt_path {shlex.quote(str(run))}",
-        "dashboard": f"tensorboard --logdir {shlex.quote(str(run.parent.parent))}",
-    }
-    return "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)

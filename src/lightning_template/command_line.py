@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from lightning_template.errors import nearest
-from lightning_template.runs import resolve_checkpoint, run_of
-
+from lightning_template.runs import CHECKPOINT_WORDS, resolve_checkpoint, run_of
 
 EVALUATING = ("validate", "test", "predict")
 NO_CHECKPOINT = ("--allow_untrained", "--print_config", "help")
@@ -54,7 +53,9 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     where = setting("ckpt_path")
     run = None
     if where is not None:
-        checkpoint = resolve_checkpoint(str(where), root, experiment, "last" if subcommand == "fit" else "best")
+        if where in CHECKPOINT_WORDS and experiment is None:
+            raise ValueError(f"`ckpt_path` {where} of which experiment? Add --config or --experiment")
+        checkpoint = resolve_checkpoint(str(where), root, experiment or "", "last" if subcommand == "fit" else "best")
         run = run_of(checkpoint)
         options = [*_without(options, "--ckpt_path"), "--ckpt_path", str(checkpoint)]
         if run is not None:

@@ -63,6 +63,8 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
         return f"{where}: no {match[2]} in {match[1]}{nearest(match[2], dir(importlib.import_module(match[1])))}"
     if match := re.search(r"the following arguments are required: (.*)", cause):
+        if not key:  # each name begins with the subcommand
+            return f"`{'`, `'.join(re.findall(r'[.]([.0-9a-z_]+)', match[1]))}` must be given: add --config FILE"
         return f"{where}: {class_path} needs {match[1]}"
     if kinds := re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[[^\]]*\])", cause):
         got = re.search(r"Got value: (.*)", cause)
@@ -90,5 +92,5 @@ def _parameters(class_path: str) -> list[str]:
     """Return the names of a class's or function's parameters, those of its bases included."""
     module, _, name = class_path.rpartition(".")
     target = getattr(importlib.import_module(module), name)
-    functions = [base.__init__ for base in target.__mro__ if base is not object] if isinstance(target, type) else [target]
-    return [parameter for function in functions for parameter in inspect.signature(function).parameters]
+    functions = [vars(base).get("__init__") for base in target.__mro__[:-1]] if isinstance(target, type) else [target]
+    return [parameter for function in functions if function for parameter in inspect.signature(function).parameters]

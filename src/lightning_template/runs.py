@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,8 @@ def version_of(run: Path) -> int:
 
 def run_of(checkpoint: Path) -> Path | None:
     """Return the run directory that a checkpoint file lies in, or None if it lies in none."""
-    run = checkpoint.absolute().parent.parent
-    return run if checkpoint.absolute().parent.name == "checkpoints" and (run / "config.yaml").is_file() else None
+    folder = checkpoint.parent if checkpoint.parent.name else checkpoint.absolute().parent
+    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
 
 
 def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "best") -> Path:
@@ -94,3 +95,20 @@ def update_metrics(run: Path, entries: dict[str, Any]) -> None:
     path = run / "metrics.json"
     metrics = json.loads(path.read_text()) if path.is_file() else {}
     write_atomically(path, json.dumps(metrics | entries, indent=2) + "\n")
+
+
+def summarise(run: Path) -> str:
+    """Return what a finished run reached, and the commands to type next."""
+    metrics = json.loads((run / "metrics.json").read_text())
+    launcher = os.environ.get("LIGHTNING_TEMPLATE_LAUNCHER")  # scripts/run, as it was typed
+    command, tensorboard = (
+        shlex.join([launcher, name] if launcher else [name]) for name in ("lightning-template", "tensorboard")
+    )
+    best = metrics.get("best")
+    lines = {
+        "run": run,
+        "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
+        "test": f"{command} test --ckpt_path {shlex.quote(str(run))}",
+        "dashboard": f"{tensorboard} --logdir {shlex.quote(str(run.parent.parent))}",
+    }
+    return "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from lightning_template.datamodules import fashion_mnist_files as files
+from lightning_template.datamodules import fashion_mnist_sources as sources
 
 IMAGES, LABELS, TEST_IMAGES, TEST_LABELS = NAMES = tuple(files.CHECKSUMS)
 RNG = np.random.default_rng(0)
@@ -135,9 +136,10 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No mirror, no package and no apt-get on this machine; the folder where programs are looked for."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(files, "SYSTEM_FOLDER", Path("/nonexistent/fashion-mnist"))
-    monkeypatch.setattr(files, "_mirrors", list)
-    monkeypatch.setattr(files, "_SILENCE_S", 0.3)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(sources, "SYSTEM_FOLDER", Path("/nonexistent/fashion-mnist"))
+    monkeypatch.setattr(sources, "_mirrors", list)
+    monkeypatch.setattr(sources, "_SILENCE_S", 0.3)
     return tmp_path / "bin"
 
 
@@ -165,7 +167,7 @@ def test_good_files_are_read_in_place(data_dir: Path, raw: Path, contents: dict[
 
 def test_the_package_is_read_in_place(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path / "system", PACKED)
-    monkeypatch.setattr(files, "SYSTEM_FOLDER", tmp_path / "system")
+    monkeypatch.setattr(sources, "SYSTEM_FOLDER", tmp_path / "system")
     files.obtain(data_dir, CHECKSUMS)
     assert_good(data_dir)
     assert not data_dir.parent.exists()
@@ -228,7 +230,7 @@ def test_damage_is_told_and_replaced(
 ) -> None:
     damage(raw, contents)
     with mirror() as server:
-        monkeypatch.setattr(files, "_mirrors", lambda: [server.url])
+        monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
         files.obtain(data_dir, CHECKSUMS)
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(told) == len(contents)
@@ -312,10 +314,10 @@ def test_bad_mirror_is_an_error_that_leaves_nothing(
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(files, "_DOWNLOAD_S", 0.3)
+    monkeypatch.setattr(sources, "_DOWNLOAD_S", 0.3)
     start = time.monotonic()
     with mirror(reply) as server:
-        monkeypatch.setattr(files, "_mirrors", lambda: [server.url])
+        monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
         message = fail(data_dir)
         assert time.monotonic() - start < 3
     assert reason in message.partition(server.url)[2].partition("; apt-get: ")[0]
@@ -325,10 +327,16 @@ def test_bad_mirror_is_an_error_that_leaves_nothing(
 
 
 def test_endless_reply_is_cut_off(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_MAX_BYTES", 100)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
     with mirror() as server:
-        monkeypatch.setattr(files, "_mirrors", lambda: [server.url])
+        monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
         assert "not complete" in fail(data_dir)
+
+
+def test_bomb_is_not_unpacked_to_its_end(data_dir: Path, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_BYTES", 1 << 19)
+    fill(raw, {f"{IMAGES}.gz": gzip.compress(bytes(1 << 24))})
+    assert "786432 bytes" in fail(data_dir)  # the first chunk that exceeds the limit ends it
 
 
 def test_next_mirror_gets_what_is_still_missing(
@@ -339,7 +347,7 @@ def test_next_mirror_gets_what_is_still_missing(
 
     with mirror(only_images) as first, mirror() as second, caplog.at_level(logging.INFO, "lightning_template"):
         refused = "http://127.0.0.1:9/"  # nobody listens on the discard port
-        monkeypatch.setattr(files, "_mirrors", lambda: [refused, first.url, second.url])
+        monkeypatch.setattr(sources, "_mirrors", lambda: [refused, first.url, second.url])
         files.obtain(data_dir, CHECKSUMS)
     assert_good(data_dir)
     assert [record.getMessage() for record in caplog.records] == [
@@ -408,13 +416,13 @@ def test_broken_package_is_an_error(data_dir: Path, tools: Path, reason: str, sc
 
 
 CHILD = """
-import importlib.util, json, os, sys
+import json, os, sys, types
 from pathlib import Path
-source, data_dir, mirrors, checksums, extra = json.loads(sys.argv[1])
-spec = importlib.util.spec_from_file_location("files", source)  # by path: its package imports torch
-files = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(files)
-files._mirrors, files.SYSTEM_FOLDER = lambda: mirrors, Path("/nonexistent/fashion-mnist")
+folder, data_dir, mirrors, checksums, extra = json.loads(sys.argv[1])
+package = sys.modules["lightning_template.datamodules"] = types.ModuleType("lightning_template.datamodules")
+package.__path__ = [folder]  # the package itself would import torch
+from lightning_template.datamodules import fashion_mnist_files as files, fashion_mnist_sources as sources
+sources._mirrors, sources.SYSTEM_FOLDER = lambda: mirrors, Path("/nonexistent/fashion-mnist")
 exec(extra)
 print("ready", flush=True)
 sys.stdin.readline()
@@ -427,7 +435,8 @@ assert "torch" not in sys.modules
 
 
 def start(data_dir: Path, *mirrors: str, extra: str = "") -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", CHILD, json.dumps([files.__file__, str(data_dir), mirrors, CHECKSUMS, extra])]
+    folder = str(Path(files.__file__).parent)
+    command = [sys.executable, "-c", CHILD, json.dumps([folder, str(data_dir), mirrors, CHECKSUMS, extra])]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
@@ -498,7 +507,7 @@ def test_killed_process_leaves_nothing_half_written(
     in_place = [path for path in raw.iterdir() if not path.name.startswith(".")]
     assert all(path.read_bytes() == CONTENTS[path.name] for path in in_place)
     with mirror() as server:
-        monkeypatch.setattr(files, "_mirrors", lambda: [server.url])
+        monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
         files.obtain(data_dir, CHECKSUMS)
     assert sorted(path.name for path in raw.iterdir()) == sorted(NAMES)
     assert_good(data_dir)

@@ -33,7 +33,7 @@ class PredictionWriter(Callback):
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open a file beside the table."""
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
         self.path = run_directory(trainer) / "predictions.csv"
         self._num_rows = 0
@@ -56,7 +56,9 @@ class PredictionWriter(Callback):
         if self._file is None:
             return
         if not isinstance(outputs, dict) or not all(isinstance(column, Tensor) for column in outputs.values()):
-            raise ValueError(f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}")
+            raise ValueError(
+                f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}"
+            )
         columns = _named_columns(outputs)
         writer = csv.writer(self._file)
         if self._num_rows == 0:

@@ -53,7 +53,7 @@ class RunDirectory(Callback):
         self._enter(trainer)
 
     def _enter(self, trainer: Trainer) -> None:
-        if self._entered or trainer.fast_dev_run:
+        if self._entered or trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
         self._entered = True
         explain = self.run is None or trainer.state.fn == TrainerFn.FITTING
@@ -65,8 +65,9 @@ class RunDirectory(Callback):
             environment = json.dumps(describe_environment(), indent=2) + "\n"
             for name, content in {**self.files, "environment.json": environment}.items():
                 runs.write_atomically(self.run / name, content)
-        if trainer.profiler.dirpath is None:
-            trainer.profiler.dirpath = self.run
+        profiler = trainer.profiler  # type: ignore[attr-defined]
+        if profiler.dirpath in (None, trainer.default_root_dir):  # where Lightning puts it without a logger
+            profiler.dirpath = self.run
         if self.tensorboard and not trainer.loggers:
             # `default_hp_metric` would fill the HPARAMS tab with -1 (Lightning issue 8175)
             trainer.logger = TensorBoardLogger(self.run, name="", version="", default_hp_metric=False)
@@ -101,5 +102,6 @@ class RunDirectory(Callback):
 
 def run_directory(trainer: Trainer) -> Path:
     """Return where a trainer's callbacks keep their files: its `RunDirectory`'s or else its log directory."""
-    directory = next((callback.run for callback in trainer.callbacks if isinstance(callback, RunDirectory)), None)
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    directory = next((callback.run for callback in callbacks if isinstance(callback, RunDirectory)), None)
     return directory or Path(trainer.log_dir or trainer.default_root_dir)

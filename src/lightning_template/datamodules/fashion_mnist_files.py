@@ -1,29 +1,26 @@
 """The four FashionMNIST files: found, verified, downloaded where needed, and read.
 
-`obtain` runs once per machine, `read` in every process. Only `read` needs torch and only a download needs torchvision;
-they take seconds to import, so each is imported where it is used.
+`obtain` runs once per machine, `read` in every process. Only `read` needs torch, and it takes seconds to import: it is
+imported where it is used.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
 import logging
 import os
 import shutil
-import subprocess
-import time
-import urllib.request
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
+
+from lightning_template.datamodules import fashion_mnist_sources as sources
 
 if TYPE_CHECKING:
     import torch
@@ -36,15 +33,8 @@ CHECKSUMS: Mapping[str, str] = {
 }
 """Names of the four files and sha256 of their decompressed content."""
 
-SYSTEM_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's and Ubuntu's package `dataset-fashion-mnist` installs the files, gzipped."""
-
-_MAX_BYTES = 1 << 26  # the largest file has 47 MB: neither a gzip bomb nor an endless reply may fill the memory
-_PACKAGE = "dataset-fashion-mnist"
 _SCRATCH = ".partial"  # in the files' own folder, so that moving into place is a rename within one file system
-_SILENCE_S = 10.0  # longest wait for a server's next bytes
-_DOWNLOAD_S = 900.0  # longest download: 31 MB at 35 kB/s
-_FAILURES = (OSError, EOFError, ValueError, zlib.error, http.client.HTTPException, subprocess.SubprocessError)
+_DAMAGE = (OSError, EOFError, ValueError, zlib.error)  # what reading a damaged file raises
 
 _logger = logging.getLogger(__name__)
 
@@ -82,7 +72,7 @@ def obtain(data_dir: Path, checksums: Mapping[str, str] = CHECKSUMS) -> None:
 
 
 def read(data_dir: Path, checksums: Mapping[str, str] = CHECKSUMS) -> FashionMNISTTensors:
-    """Read the files from `data_dir` or `SYSTEM_FOLDER`; every call verifies them.
+    """Read the files from `data_dir` or the system's folder of them; every call verifies them.
 
     Args:
         data_dir: Folder in torchvision's layout, `FashionMNIST/raw/`.
@@ -105,7 +95,7 @@ def _raw_folder(data_dir: Path) -> Path:
 def _load(path: Path, checksum: str) -> bytearray:
     content, digest = bytearray(), hashlib.sha256()
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-        while len(content) <= _MAX_BYTES and (chunk := stream.read(1 << 18)):
+        while len(content) <= sources.MAX_BYTES and (chunk := stream.read(1 << 18)):
             content += chunk
             digest.update(chunk)
     if digest.hexdigest() != checksum:
@@ -118,22 +108,23 @@ def _search(raw: Path, checksums: Mapping[str, str]) -> tuple[dict[str, bytearra
     contents: dict[str, bytearray] = {}
     damaged: dict[Path, str] = {}
     for name, checksum in checksums.items():
-        for path in (folder / f"{name}{suffix}" for folder in (raw, SYSTEM_FOLDER) for suffix in ("", ".gz")):
+        for path in (folder / f"{name}{suffix}" for folder in (raw, sources.SYSTEM_FOLDER) for suffix in ("", ".gz")):
             try:
                 contents[name] = _load(path, checksum)
                 break
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            except _FAILURES as error:
+            except _DAMAGE as error:
                 damaged[path] = str(error)
     return contents, damaged
 
 
 def _unobtainable(raw: Path, missing: Sequence[str], damaged: Mapping[Path, str], tried: Sequence[str]) -> ValueError:
-    reasons = [f"not in {raw}", f"not in {SYSTEM_FOLDER}", *(f"{path}: {why}" for path, why in damaged.items()), *tried]
+    reasons = [f"not in {folder}" for folder in (raw, sources.SYSTEM_FOLDER)]
+    reasons += [*(f"{path}: {why}" for path, why in damaged.items()), *tried]
     return ValueError(
         f"no good copy of FashionMNIST's {', '.join(missing)}: {'; '.join(' '.join(why.split()) for why in reasons)}. "
-        f"Put the four files (gzipped or not) into {raw}, or run `apt-get install {_PACKAGE}`, "
+        f"Put the four files (gzipped or not) into {raw}, or run `apt-get install {sources.PACKAGE}`, "
         "or connect this machine to a network"
     )
 
@@ -175,7 +166,7 @@ def _workshop(raw: Path) -> Iterator[Path]:
             with suppress(Timeout, FileNotFoundError):  # whoever held it may fail and remove its empty folders
                 lock.acquire(timeout=1)
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
-        scratch.mkdir()
+        scratch.mkdir(exist_ok=True)
         yield scratch
     finally:
         if lock.is_locked:
@@ -197,13 +188,13 @@ def _mend(raw: Path, checksums: Mapping[str, str]) -> None:
             if not damaged.keys().isdisjoint((raw / name, raw / f"{name}.gz")):
                 _place(raw, name, contents[name], damaged)
         missing = [name for name in checksums if name not in contents]
-        for source, fetch in _sources() if missing else ():
+        for source, fetch in sources.in_order() if missing else ():
             try:
                 for path in fetch(tuple(missing), scratch):
                     _place(raw, path.stem, _load(path, checksums[path.stem]), damaged)
                     missing.remove(path.stem)
                 return
-            except _FAILURES as error:
+            except (*_DAMAGE, *sources.FAILURES) as error:
                 tried.append(f"{source}: {error}")
         if missing:
             raise _unobtainable(raw, missing, damaged, tried)
@@ -218,57 +209,3 @@ def _place(raw: Path, name: str, content: bytearray, damaged: Mapping[Path, str]
     unfinished.replace(raw / name)
     if (packed := raw / f"{name}.gz") in damaged:
         packed.unlink(missing_ok=True)
-
-
-def _sources() -> list[tuple[str, Callable[[Sequence[str], Path], Iterator[Path]]]]:
-    """Where to fetch from, in order: what to call it in an error, and a function that yields gzipped files."""
-    return [*((url, partial(_from_mirror, url)) for url in _mirrors()), ("apt-get", _from_package)]
-
-
-def _mirrors() -> list[str]:
-    from torchvision.datasets import FashionMNIST
-
-    return list(FashionMNIST.mirrors)
-
-
-def _from_mirror(url: str, names: Sequence[str], scratch: Path) -> Iterator[Path]:
-    _logger.info("Downloading FashionMNIST (31 MB) from %s", url)
-    for name in names:
-        deadline, path = time.monotonic() + _DOWNLOAD_S, scratch / f"{name}.gz"
-        with urllib.request.urlopen(f"{url}{path.name}", timeout=_SILENCE_S) as response, path.open("wb") as stream:
-            while chunk := response.read1(1 << 18):  # read would wait for all of it, however slow
-                stream.write(chunk)
-                if time.monotonic() > deadline or stream.tell() > _MAX_BYTES:
-                    raise TimeoutError(f"{path.name} not complete after {stream.tell()} bytes or {_DOWNLOAD_S:.0f} s")
-        yield path
-
-
-def _from_package(names: Sequence[str], scratch: Path) -> Iterator[Path]:
-    """Download Debian's package and unpack it; needs no root."""
-    if absent := [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]:
-        raise ValueError(f"no {' and no '.join(absent)} on this machine")
-    _logger.info("Downloading FashionMNIST (31 MB) with apt-get, package %s", _PACKAGE)
-    apt = ["apt-get", "-o", "Acquire::Retries=1", "-o", f"Acquire::http::Timeout={_SILENCE_S:.0f}"]
-    problems = [_run(scratch, *apt, "download", _PACKAGE)]
-    if problems[-1]:  # a fresh container has no package lists, an old one lists what the archive has dropped
-        for folder in ("lists", "cache"):
-            (scratch / folder).mkdir()
-        apt += ["-o", f"Dir::State::lists={scratch}/lists", "-o", f"Dir::Cache={scratch}/cache"]
-        problems.append(_run(scratch, *apt, "-o", "APT::Update::Error-Mode=any", "update"))
-        problems.append(_run(scratch, *apt, "download", _PACKAGE))
-    if not problems[-1]:
-        problems = [_run(scratch, "dpkg-deb", "-x", *map(str, scratch.glob("*.deb")), "unpacked")]
-    if problems[-1]:
-        raise ValueError("; ".join(filter(None, dict.fromkeys(problems))))
-    for name in names:
-        yield scratch / "unpacked" / SYSTEM_FOLDER.relative_to("/") / f"{name}.gz"
-
-
-def _run(folder: Path, *command: str) -> str:
-    """Run a command in a folder; say why it failed, or nothing."""
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, "LC_ALL": "C"}, stdin=subprocess.DEVNULL, timeout=_DOWNLOAD_S,
-        capture_output=True, encoding="utf-8", errors="replace", check=False,
-    )  # fmt: skip
-    errors = [line for line in done.stderr.splitlines() if "rror" in line or line.startswith("E:")]
-    return (errors or [f"{command[0]} gives status {done.returncode}"])[0] if done.returncode else ""

@@ -81,7 +81,7 @@ class InMemoryDataModule(LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Serve the training set."""
         batches = _ready(self.train_set)
-        overfitting = self.trainer is not None and self.trainer.overfit_batches > 0  # Lightning: never shuffled
+        overfitting = getattr(self.trainer, "overfit_batches", 0) > 0  # Lightning promises: not shuffled
         shuffle = self.shuffle and not overfitting
         order = self._order(batches, self.batch_size, shuffle=shuffle, seed=self.seed, training=True)
         if self.num_workers == 0 or overfitting:

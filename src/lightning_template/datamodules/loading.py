@@ -75,7 +75,7 @@ class BatchOrder(DistributedSampler[Tensor]):
         shuffle: Whether each epoch has an order of its own; otherwise samples come as they are stored.
         seed: Seed of the order.
         training: Whether ranks must get equally many samples, so that the mean of their gradients is the batch's. Then
-            up to `num_replicas - 1` samples of the last batch are left out; otherwise no sample is left out or repeated.
+            up to `num_replicas - 1` samples of the last batch are left out; otherwise none is left out or repeated.
         num_replicas: Number of ranks.
         rank: This process's rank.
     """
@@ -91,7 +91,7 @@ class BatchOrder(DistributedSampler[Tensor]):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        super().__init__(range(num_samples), num_replicas, rank, shuffle, seed)
+        super().__init__(range(num_samples), num_replicas, rank, shuffle, seed)  # type: ignore[arg-type]  # has a length
         self.batch_size = batch_size
         remainder = num_samples % num_replicas if training else 0
         self.num_used = num_samples - remainder
@@ -109,7 +109,7 @@ class BatchOrder(DistributedSampler[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         """Yield the positions `(batch_size,)` of each batch of the epoch that `set_epoch` set."""
         order = self._epoch_order()[: self.num_used]
-        for batch in order.split(self.batch_size * self.num_replicas):
+        for batch in torch.split(order, self.batch_size * self.num_replicas):
             part = batch.tensor_split(self.num_replicas)[self.rank]
             if len(part):
                 yield part

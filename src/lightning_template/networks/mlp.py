@@ -1,12 +1,13 @@
 """A multilayer perceptron."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-from torch import Tensor, nn
+from torch import nn
 
 
 class MLP(nn.Sequential):
-    """Fully connected layers with an activation between them.
+    """Fully connected layers with an activation between them; maps a batch `(N, ...)` to `(N, out_features)`.
 
     Args:
         in_features: Number of values in one sample; samples of any shape are flattened to it.
@@ -33,13 +34,9 @@ class MLP(nn.Sequential):
         if min(widths) < 1:
             raise ValueError(f"every width of `MLP` must be at least 1, got {widths}")
         layers: list[nn.Module] = [nn.Flatten()]
-        for num_in, num_out in zip(widths, widths[1:], strict=False):
+        for num_in, num_out in pairwise(widths):
             layers += [nn.Linear(num_in, num_out), activation()]
         layers.pop()
         if last_activation is not None:
             layers.append(last_activation())
         super().__init__(*layers)
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name that nn.Sequential gives it
-        """Map a batch `(N, ...)` to `(N, out_features)`."""
-        return super().forward(input)

@@ -7,7 +7,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 from lightning_template.tasks.plain import plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler
@@ -54,9 +54,11 @@ class SupervisedTask(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         metrics = self.configure_metrics()
-        self.train_metrics = metrics.clone(prefix="train/")
-        self.val_metrics = metrics.clone(prefix="val/")
-        self.test_metrics = metrics.clone(prefix="test/")
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            metrics.clone(prefix=f"{stage}/") for stage in ("train", "val", "test")
+        )
+        # Lightning's own mean of a logged loss is wrong where ranks have unequally many samples.
+        self.train_loss, self.val_loss, self.test_loss = (MeanMetric(nan_strategy="disable") for _ in range(3))
 
     def configure_metrics(self) -> MetricCollection:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
@@ -85,17 +87,17 @@ class SupervisedTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning differentiates it and steps the optimizer."""
-        loss = self._measure(batch, "train", self.train_metrics)
+        loss = self._measure(batch, "train", self.train_loss, self.train_metrics)
         self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the validation set."""
-        self._measure(batch, "val", self.val_metrics)
+        self._measure(batch, "val", self.val_loss, self.val_metrics)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the test set."""
-        self._measure(batch, "test", self.test_metrics)
+        self._measure(batch, "test", self.test_loss, self.test_metrics)
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Return the prediction table's columns for a batch `(inputs, targets)`, or for inputs alone."""
@@ -104,17 +106,15 @@ class SupervisedTask(LightningModule):
         inputs, targets = batch
         return self.prediction_columns(self(inputs)) | {"target": targets}
 
-    def _measure(self, batch: Batch, stage: str, metrics: MetricCollection) -> Tensor:
+    def _measure(self, batch: Batch, stage: str, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
         inputs, targets = batch
         outputs = self(inputs)
         self.check_shapes(outputs, targets)
         loss = self.compute_loss(outputs, targets)
+        mean_loss.update(loss.detach(), weight=len(targets))
         metrics.update(self.predict(outputs.detach()), targets)
-        bar = stage == "val"
-        self.log(
-            f"{stage}/loss", loss, on_step=False, on_epoch=True, prog_bar=bar, batch_size=len(targets), sync_dist=True
-        )
-        self.log_dict(metrics, on_step=False, on_epoch=True)  # type: ignore[arg-type]  # a collection is a mapping
+        self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
+        self.log_dict(metrics, on_step=False, on_epoch=True)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -45,9 +45,14 @@ class ClassificationTask(SupervisedTask):
         super().__init__(network, loss, **kwargs)
 
     def configure_metrics(self) -> MetricCollection:
-        """Measure accuracy, precision, recall and F1: of class 1 if binary, else the last three as means over classes."""
+        """Measure accuracy, precision, recall and F1; the last three of class 1, or as means over classes."""
         if self.num_classes == 2:
-            kinds = {"accuracy": BinaryAccuracy, "precision": BinaryPrecision, "recall": BinaryRecall, "f1": BinaryF1Score}
+            kinds = {
+                "accuracy": BinaryAccuracy,
+                "precision": BinaryPrecision,
+                "recall": BinaryRecall,
+                "f1": BinaryF1Score,
+            }
             return MetricCollection({name: kind() for name, kind in kinds.items()})
         return MetricCollection(
             {
@@ -65,7 +70,7 @@ class ClassificationTask(SupervisedTask):
             ValueError: If a shape is wrong, or targets are not integers.
         """
         num_samples = len(targets)
-        allowed = [(num_samples, self.num_classes)]
+        allowed: list[tuple[int, ...]] = [(num_samples, self.num_classes)]
         if self.num_classes == 2:
             allowed += [(num_samples,), (num_samples, 1)]
         if outputs.shape not in allowed:

@@ -1,0 +1,28 @@
+"""Completion of the command line in the shell. Generating it from every class there is would give 78 MB."""
+
+import re
+
+_SCRIPT = """\
+_lightning_template() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
+  case $before in
+    --config | -c) COMPREPLY=($(compgen -f -X '!*.yaml' -- "$word") $(compgen -d -S / -- "$word")) ;;
+    --ckpt_path) COMPREPLY=($(compgen -W "best last" -- "$word") $(compgen -f -- "$word")) ;;
+    */run) COMPREPLY=($(compgen -W "lightning-template pytest tensorboard" -- "$word")) ;;
+    lightning-template) COMPREPLY=($(compgen -W "%s" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W "%s" -- "$word")) ;;
+  esac
+}
+complete -o filenames -o nospace -o default -F _lightning_template lightning-template scripts/run ./scripts/run
+"""
+
+
+def bash_completion(subcommands: tuple[str, ...], help_text: str) -> str:
+    """Return a script for bash, or zsh with `bashcompinit`, that completes subcommands, options and their files.
+
+    Args:
+        subcommands: The subcommands.
+        help_text: Text whose lines begin with the options.
+    """
+    options = re.findall(r"^  (--\w+(?:\.[a-z]\w*)*)", help_text, flags=re.MULTILINE)
+    return _SCRIPT % (" ".join(subcommands), " ".join(options))

@@ -1,0 +1,96 @@
+"""Tiny data, and the command line called in this process: importing Lightning takes seconds."""
+
+import gzip
+import hashlib
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_template import __main__
+from lightning_template.datamodules import fashion_mnist_files
+
+ROOT = Path(__file__).parents[1]
+NUM_TRAIN, NUM_TEST = 96, 32
+
+
+class Result(NamedTuple):
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Result]
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    """Write a gzipped IDX file of bytes."""
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture(scope="session")
+def tiny_fashion_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a `data_dir` with 96 + 32 images that show their class as a bright band."""
+    folder = tmp_path_factory.mktemp("data") / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    for part, number in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
+        labels = np.arange(number) % 10
+        images = generator.integers(0, 60, (number, 28, 28))
+        for image, label in zip(images, labels, strict=True):
+            image[label * 2 : label * 2 + 4] += 150
+        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
+    return folder.parents[1]
+
+
+@pytest.fixture
+def fashion_mnist(tiny_fashion_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the tiny files pass for FashionMNIST; return their `data_dir`."""
+    raw = tiny_fashion_mnist / "FashionMNIST" / "raw"
+    checksums = {path.stem: hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() for path in raw.glob("*.gz")}
+    monkeypatch.setattr(fashion_mnist_files, "CHECKSUMS", checksums)
+    return tiny_fashion_mnist
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty folder; leave environment, arguments and import path as they were."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "argv", sys.argv[:])
+    environment = os.environ.copy()
+    yield tmp_path
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture
+def command(workspace: Path, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that calls `lightning-template` with its arguments, in an empty folder."""
+
+    def call(*args: str | Path) -> Result:
+        capfd.readouterr()
+        sys.argv[:] = ["lightning-template", *map(str, args)]
+        try:
+            status = __main__.main()
+        except SystemExit as error:
+            status = int(error.code or 0)
+        return Result(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Make every test independent of the ones before it."""
+    torch.manual_seed(0)

@@ -1,0 +1,73 @@
+"""Who may import whom, and what must answer without torch."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+PACKAGE = ROOT / "src" / "lightning_template"
+ALLOWED = {
+    "networks": {"torch"},
+    "tasks": {"torch", "torchmetrics", "lightning"},
+    "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock"},
+    "callbacks": {"torch", "lightning", "lightning_template.runs"},
+    "runs": set(),
+    "errors": set(),
+    "completion": set(),
+    "command_line": {"yaml", "lightning_template.errors", "lightning_template.runs"},
+    "__main__": {f"lightning_template.{name}" for name in ("cli", "command_line", "completion", "errors")},
+}
+"""What each room may import besides itself, the standard library and the package's version."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (
+                [node.module or ""]
+                if node.module != "lightning_template"
+                else (f"lightning_template.{alias.name}" for alias in node.names)
+            )
+
+
+def strangers(room: str, file: Path) -> list[str]:
+    own = f"lightning_template.{room}"
+    return [
+        name
+        for name in imports(file)
+        if name.split(".")[0] not in sys.stdlib_module_names
+        and name != "lightning_template.__version__"
+        and not any(name == known or name.startswith(f"{known}.") for known in {own, *ALLOWED[room]})
+    ]
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_imports_follow_the_arrows(room: str) -> None:
+    files = list((PACKAGE / room).glob("**/*.py")) or [PACKAGE / f"{room}.py"]
+    assert files
+    assert {file.name: names for file in files if (names := strangers(room, file))} == {}
+
+
+def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "mlp.py"
+    file.write_text("def f():\n    from lightning_template import tasks\n    import numpy.linalg\n")
+    assert strangers("networks", file) == ["lightning_template.tasks", "numpy.linalg"]
+
+
+@pytest.mark.parametrize("args", [["--help"], ["fit", "--help"], ["--version"], ["fit", "--config", "missing.yaml"]])
+def test_these_answer_without_torch(args: list[str]) -> None:
+    code = f"""
+import sys
+from lightning_template.__main__ import main
+sys.argv[1:] = {args}
+main()
+sys.exit(any(name in sys.modules for name in ("torch", "lightning", "jsonargparse", "numpy")))
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

@@ -1,0 +1,133 @@
+"""Every mistake gets one clear line and exit status 2, and leaves nothing on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Command
+
+OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
+MISTAKES = {
+    "a config that is not there": (["fit", "--config", "configs/ols.yaml"], "no configuration file configs/ols.yaml"),
+    "a config that is no YAML": (["fit", "--config", "broken.yaml"], "broken.yaml is not YAML: "),
+    "a config that is a list": (["fit", "--config", "list.yaml"], "list.yaml must hold keys"),
+    "--config before the subcommand": (["--config", OLS[1], "fit"], "put --config after the subcommand"),
+    "no such subcommand": (["fti", *OLS], "no subcommand fti, did you mean fit?"),
+    "no configuration": (["fit"], "`data`, `model` must be given: add --config FILE"),
+    "typo in a Trainer key": (["fit", *OLS, "--trainer.max_epoch", "1"], "did you mean trainer.max_epochs?"),
+    "typo in a Trainer key in YAML": (["fit", *OLS, "--config", "trainer.yaml"], "did you mean trainer.max_epochs?"),
+    "typo in a top key": (
+        ["fit", *OLS, "--modle.network", "x"],
+        "`modle.network` is not an option, did you mean model?",
+    ),
+    "typo in a nested key": (
+        ["fit", *OLS, "--model.network.in_featurs", "1"],
+        "`model.network.in_featurs` is not an option of lightning_template.networks.MLP, did you mean in_features?",
+    ),
+    "typo in a nested key in YAML": (
+        ["fit", *OLS, "--config", "nested.yaml"],
+        "`model.optimizer.lrr` is not an option of torch.optim.LBFGS, did you mean lr?",
+    ),
+    "typo in a callback": (["fit", *OLS, "--callbacks.checkpoin", "null"], "did you mean callbacks.checkpoint?"),
+    "wrong type": (["fit", *OLS, "--trainer.max_epochs", "many"], "`trainer.max_epochs` must be int, got many"),
+    "wrong type in a class": (["fit", *OLS, "--data.batch_size", "x"], "`data.batch_size` must be int, got x"),
+    "wrong type in an optimizer": (["fit", *OLS, "--model.optimizer.lr", "x"], "`model.optimizer.lr` must be float"),
+    "wrong choice": (
+        ["fit", *OLS, "--model.lr_scheduler_interval", "steps"],
+        "`model.lr_scheduler_interval` must be 'epoch' or 'step', got steps",
+    ),
+    "wrong range": (["fit", *OLS, "--data.val_fraction", "1"], "`val_fraction` must lie in [0, 1), got 1.0"),
+    "wrong range of the optimizer": (
+        ["fit", *OLS, "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", "-1"],
+        "Invalid learning rate: -1.0",
+    ),
+    "unknown class": (
+        ["fit", *OLS, "--model", "lightning_template.tasks.RegresionTask"],
+        "`model`: no RegresionTask in lightning_template.tasks, did you mean RegressionTask?",
+    ),
+    "unknown module": (["fit", *OLS, "--model.network", "nowhere.Net"], "`model.network`: No module named 'nowhere'"),
+    "short class name": (["fit", *OLS, "--model", "Nonesuch"], "`model` must be a full class path"),
+    "class of another kind": (
+        ["fit", *OLS, "--model", "torch.nn.Linear"],
+        "not correspond to a subclass of LightningM",
+    ),
+    "missing argument": (
+        ["fit", *OLS, "--model.lr_scheduler", "torch.optim.lr_scheduler.StepLR"],
+        "`model.lr_scheduler`: torch.optim.lr_scheduler.StepLR needs step_size",
+    ),
+    "no such accelerator": (["fit", *OLS, "--trainer.accelerator", "gpuu"], "accelerator='gpuu'"),
+    "no checkpoint given": (["test", *OLS], "`test` needs --ckpt_path"),
+    "no checkpoint yet": (["test", *OLS, "--ckpt_path", "best"], "no best.ckpt in 0 runs in lightning_logs/line_ols"),
+    "nothing to go on from": (["fit", *OLS, "--ckpt_path", "last"], "no last.ckpt in 0 runs"),
+    "no such checkpoint": (["test", *OLS, "--ckpt_path", "x.ckpt"], "got x.ckpt"),
+    "not a checkpoint": (
+        ["test", *OLS, "--ckpt_path", "list.yaml"],
+        "list.yaml is not a checkpoint that can be trusted",
+    ),
+    "targets of another shape": (
+        ["fit", *OLS, "--model.network.out_features", "2"],
+        "targets must be floating point and have the outputs' shape (100, 2), got torch.float32 of shape (100, 1)",
+    ),
+}
+
+
+@pytest.fixture
+def files(workspace: Path) -> Path:
+    (workspace / "broken.yaml").write_text("model: [")
+    (workspace / "list.yaml").write_text("- model\n")
+    (workspace / "trainer.yaml").write_text("trainer: {max_epoch: 1}\n")
+    (workspace / "nested.yaml").write_text("model: {init_args: {optimizer: {init_args: {lrr: 1}}}}\n")
+    return workspace
+
+
+def content(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_and_leaves_nothing(mistake: str, files: Path, command: Command) -> None:
+    args, message = MISTAKES[mistake]
+    before = content(files)
+    status, out, err = command(*args)
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert status == 2
+    assert len(lines) == 1, err
+    assert lines[0].startswith("lightning-template: error: ")
+    assert message in lines[0]
+    assert "Traceback" not in out + err
+    if mistake != "targets of another shape":  # seen only when the first batch is there
+        assert content(files) == before
+
+
+def test_debug_shows_the_traceback(command: Command) -> None:
+    status, _, err = command("fit", "--debug", "--config", "missing.yaml")
+    assert status == 2
+    assert "Traceback" in err
+    assert err.splitlines()[-1] == "lightning-template: error: no configuration file missing.yaml"
+
+
+def test_a_failed_run_exits_with_1_and_keeps_its_traceback(command: Command, workspace: Path) -> None:
+    (workspace / "failing.py").write_text(
+        "from torch import nn\n"
+        "class Failing(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        raise RuntimeError('broken\\nin two lines')\n"
+    )
+    network = ["--model.network", "failing.Failing", "--model.network.in_features=1", "--model.network.out_features=1"]
+    status, _, err = command("fit", *OLS, *network)
+    assert status == 1
+    kept = Path("lightning_logs/line_ols/version_0/traceback.txt")
+    assert err.splitlines()[-1] == (
+        f"lightning-template: error: RuntimeError: broken in two lines; traceback in {kept}"
+    )
+    assert "raise RuntimeError" in kept.read_text()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(command: Command, workspace: Path) -> None:
+    assert command("fit", *OLS, "--trainer.max_epochs", "1").status == 0
+    before = content(workspace)
+    for stage in ("fit", "test"):
+        status, _, err = command(stage, *OLS, "--ckpt_path", "last", "--model.network.hidden_features", "[3]")
+        assert status == 2
+        assert "last.ckpt is of another architecture: network.1.weight has shape (1, 1) in the checkpoint" in err
+    assert content(workspace) == before
