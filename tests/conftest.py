@@ -20,6 +20,9 @@ ROOT = Path(__file__).parents[1]
 NUM_TRAIN, NUM_TEST = 96, 32
 
 
+torch.set_num_threads(1)  # two workers of two threads each on two cores take three times as long
+
+
 class Result(NamedTuple):
     """What a command left: its exit status and what it printed."""
 

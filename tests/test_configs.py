@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from conftest import NUM_TEST, ROOT, Command
 
 EXPERIMENTS = sorted((ROOT / "configs").glob("fashion_mnist/*.yaml")) + sorted((ROOT / "configs").glob("line/*.yaml"))
@@ -57,7 +58,8 @@ def test_overfitting_learns_a_batch_by_heart(command: Command, fashion_mnist: Pa
 def test_the_profile_is_a_trace(command: Command, fashion_mnist: Path) -> None:
     paths = [ROOT / "configs" / file for file in ("fashion_mnist/mlp.yaml", "debug/profile.yaml")]
     config = [word for path in paths for word in ("--config", str(path))]
-    assert command("fit", *config, "--data.data_dir", fashion_mnist, "--data.batch_size", "8").status == 0
+    sizes = ["--data.batch_size=8", "--data.eval_batch_size=8"]
+    assert command("fit", *config, "--data.data_dir", fashion_mnist, *sizes).status == 0
     run = Path("lightning_logs/debug/version_0")
     (trace,) = run.glob("*.training_step.*.pt.trace.json")
     assert any("addmm" in event.get("name", "") for event in json.loads(trace.read_text())["traceEvents"])
@@ -77,7 +79,8 @@ def test_header(path: Path) -> None:
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header)
     assert f"# Command:  lightning-template fit --config configs/{name(path)}" in text or (
-        path in OVERLAYS and re.search(rf"# Command:  lightning-template fit .* --config configs/{name(path)}$", text, re.M)
+        path in OVERLAYS
+        and re.search(rf"# Command:  lightning-template fit .* --config configs/{name(path)}$", text, re.M)
     )
     assert "# Expected: " in text
     assert not re.search("RESULT|TIME", text)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from conftest import ROOT, Command
 
 CONFIGS = ["--config", str(ROOT / "configs/line/adam.yaml"), "--trainer.max_epochs", "4", "--data.shuffle", "true"]

@@ -499,6 +499,7 @@ def test_killed_process_leaves_nothing_half_written(
         child.stdin.flush()
         if when == "downloading":
             while not list(raw.glob(".partial/*.gz")):
+                assert child.poll() is None
                 time.sleep(0.02)
             child.kill()
         child.communicate(timeout=30)
@@ -520,6 +521,7 @@ def test_killed_while_unpacking(data_dir: Path, raw: Path, tools: Path, package:
     child.stdin.write("\n")
     child.stdin.flush()
     while not (raw / ".partial" / "unpacked" / "half").exists():
+        assert child.poll() is None
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)
     child.communicate(timeout=30)

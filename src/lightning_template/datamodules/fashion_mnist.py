@@ -44,7 +44,7 @@ class FashionMNISTDataModule(InMemoryDataModule):
 
     def __init__(self, data_dir: str = "data", normalize: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.data_dir = Path(data_dir)
+        self.data_dir = Path(data_dir).expanduser()
         self.normalize = normalize
 
     def prepare_data(self) -> None:

@@ -36,6 +36,7 @@ class WithInputChannels(nn.Module):
             conv.padding,  # type: ignore[arg-type]
             conv.dilation,  # type: ignore[arg-type]
             bias=conv.bias is not None,
+            padding_mode=conv.padding_mode,
         )
         self.set_submodule(name, replacement)
 

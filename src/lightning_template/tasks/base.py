@@ -7,8 +7,9 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MetricCollection
 
+from lightning_template.tasks.mean_loss import MeanLoss
 from lightning_template.tasks.plain import plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler
 
@@ -58,7 +59,7 @@ class SupervisedTask(LightningModule):
             metrics.clone(prefix=f"{stage}/") for stage in ("train", "val", "test")
         )
         # Lightning's own mean of a logged loss is wrong where ranks have unequally many samples.
-        self.train_loss, self.val_loss, self.test_loss = (MeanMetric(nan_strategy="disable") for _ in range(3))
+        self.train_loss, self.val_loss, self.test_loss = (MeanLoss() for _ in range(3))
 
     def configure_metrics(self) -> MetricCollection:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
@@ -106,12 +107,12 @@ class SupervisedTask(LightningModule):
         inputs, targets = batch
         return self.prediction_columns(self(inputs)) | {"target": targets}
 
-    def _measure(self, batch: Batch, stage: str, mean_loss: MeanMetric, metrics: MetricCollection) -> Tensor:
+    def _measure(self, batch: Batch, stage: str, mean_loss: MeanLoss, metrics: MetricCollection) -> Tensor:
         inputs, targets = batch
         outputs = self(inputs)
         self.check_shapes(outputs, targets)
         loss = self.compute_loss(outputs, targets)
-        mean_loss.update(loss.detach(), weight=len(targets))
+        mean_loss.update(loss, num_samples=len(targets))
         metrics.update(self.predict(outputs.detach()), targets)
         self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
         self.log_dict(metrics, on_step=False, on_epoch=True)
@@ -123,8 +124,8 @@ class SupervisedTask(LightningModule):
         if self.lr_scheduler is None:
             return optimizer
         by_step = self.lr_scheduler_interval == "step"
-        num_steps = self.trainer.estimated_stepping_batches if by_step else (self.trainer.max_epochs or float("inf"))
-        scheduler = build_lr_scheduler(self.lr_scheduler, optimizer, num_steps)
+        num_steps = self.trainer.estimated_stepping_batches if by_step else self.trainer.max_epochs
+        scheduler = build_lr_scheduler(self.lr_scheduler, optimizer, num_steps, self.mode)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": self.lr_scheduler_interval, "monitor": self.monitor},

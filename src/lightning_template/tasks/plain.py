@@ -11,9 +11,9 @@ def is_plain(value: Any) -> bool:
         >>> is_plain({"class_path": "torch.nn.MSELoss", "init_args": {"sizes": [1, 2]}}), is_plain(object())
         (True, False)
     """
-    if isinstance(value, Mapping):
+    if type(value) is dict:  # not a subclass: weights-only loading takes these types alone
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return all(is_plain(item) for item in value)
     return value is None or type(value) in (bool, int, float, str)
 
