@@ -154,6 +154,17 @@ def test_untrained_weights_are_measured_only_on_purpose(command: Command) -> Non
     assert metrics()["test"]["test/mse"] > 10
 
 
+def test_resuming_continues_the_run(command: Command, fashion_mnist: Path) -> None:
+    config = [*CNN, "--data.data_dir", str(fashion_mnist), "--model.lr_scheduler=null"]
+    assert command("fit", *config).status == 0
+    run = Path("lightning_logs/fashion_mnist_cnn/version_0")
+    num_steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert command("fit", *config, "--trainer.max_epochs=3", "--ckpt_path=last").status == 0
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert last["global_step"] == num_steps * 3 // 2
+    assert [path.name for path in run.parent.iterdir()] == ["version_0"]
+
+
 def test_test_after_fit(command: Command, fashion_mnist: Path) -> None:
     assert command("fit", *CNN, "--data.data_dir", fashion_mnist, "--test_after_fit").status == 0
     kept = metrics(Path("lightning_logs/fashion_mnist_cnn/version_0"))["test"]

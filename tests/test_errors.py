@@ -1,10 +1,12 @@
 """Every mistake gets one clear line and exit status 2, and leaves nothing on disk."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT, Command
+from lightning_template.datamodules import fashion_mnist_sources
 
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
 MISTAKES = {
@@ -97,6 +99,29 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(mistake: str, files: Path, c
     assert "Traceback" not in out + err
     if mistake != "targets of another shape":  # seen only when the first batch is there
         assert content(files) == before
+
+
+def test_data_that_cannot_be_had(command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fashion_mnist_sources, "SYSTEM_FOLDER", workspace / "nowhere")
+    monkeypatch.setattr(fashion_mnist_sources, "in_order", list)
+    status, _, err = command("fit", "--config", ROOT / "configs/fashion_mnist/mlp.yaml")
+    assert status == 2
+    assert len(err.splitlines()) == 1
+    assert "train-images-idx3-ubyte" in err
+    assert content(workspace) == []
+
+
+def test_damaged_data(command: Command, workspace: Path, fashion_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(fashion_mnist, workspace / "data")
+    labels = workspace / "data" / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte.gz"
+    labels.with_name("t10k-labels-idx1-ubyte.gz").replace(labels)
+    monkeypatch.setattr(fashion_mnist_sources, "SYSTEM_FOLDER", workspace / "nowhere")
+    monkeypatch.setattr(fashion_mnist_sources, "in_order", list)
+    before = content(workspace)
+    status, _, err = command("fit", "--config", ROOT / "configs/fashion_mnist/mlp.yaml")
+    assert status == 2
+    assert "t10k-labels-idx1-ubyte" in err.splitlines()[-1]
+    assert content(workspace) == before
 
 
 def test_debug_shows_the_traceback(command: Command) -> None:

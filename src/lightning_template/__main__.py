@@ -6,7 +6,6 @@ import traceback
 from pathlib import Path
 
 from lightning_template import __version__
-from lightning_template.command_line import read_command_line
 from lightning_template.completion import bash_completion
 from lightning_template.errors import nearest, one_line
 
@@ -85,6 +84,8 @@ def _dispatch(args: list[str]) -> int:
         raise ValueError(
             f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)"
         )
+    from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
+
     command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
     sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
     from lightning_template.cli import run  # takes seconds: imports torch

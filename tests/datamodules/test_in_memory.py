@@ -1,0 +1,171 @@
+"""What datamodules share, on numbers that name their own place."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.optim import SGD
+from torch.utils.data import DataLoader
+
+from lightning_template.datamodules import InMemoryDataModule
+from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader
+from lightning_template.tasks import RegressionTask
+
+Batches = list[list[float]]
+
+
+class Numbers(InMemoryDataModule):
+    """Inputs 0 to 49 for training and 100 to 119 for test; targets are their negatives."""
+
+    num_loads = 0
+
+    def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        self.num_loads += 1
+        train, test = torch.arange(50.0).unsqueeze(1), torch.arange(100.0, 120.0).unsqueeze(1)
+        return (train, -train), (test, -test)
+
+
+def make_numbers(**options: Any) -> Numbers:
+    data = Numbers(**{"batch_size": 8, "eval_batch_size": 7} | options)
+    data.setup("fit")
+    return data
+
+
+def inputs_of(loader: Any) -> Batches:
+    seen = []
+    for inputs, targets in loader:
+        assert torch.equal(targets, -inputs)
+        seen.append(inputs.flatten().tolist())
+    return seen
+
+
+def in_order(numbers: list[float], size: int) -> Batches:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
+
+
+TRAIN, TEST = [float(i) for i in range(50)], [float(i) for i in range(100, 120)]
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "batch_size": ({"batch_size": 0}, "batch sizes must be at least 1, got 0 and 1000"),
+    "eval_batch_size": ({"eval_batch_size": -1}, "batch sizes must be at least 1, got 64 and -1"),
+    "below": ({"val_fraction": -0.1}, r"`val_fraction` must lie in \[0, 1\), got -0.1"),
+    "one": ({"val_fraction": 1.0}, r"`val_fraction` must lie in \[0, 1\), got 1.0"),
+    "nan": ({"val_fraction": float("nan")}, r"`val_fraction` must lie in \[0, 1\), got nan"),
+    "val_on_test": ({"val_on_test": True}, "`val_on_test` needs `val_fraction` 0, got 0.1"),
+    "num_workers": ({"num_workers": -1}, "`num_workers` and `seed` must be at least 0, got -1 and 0"),
+    "seed": ({"seed": -2}, "`num_workers` and `seed` must be at least 0, got 0 and -2"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Numbers(**options)
+
+
+def test_a_datamodule_must_say_what_it_loads() -> None:
+    with pytest.raises(NotImplementedError, match="InMemoryDataModule must define `load`"):
+        InMemoryDataModule().setup("fit")
+
+
+def test_training_and_validation_share_the_samples() -> None:
+    data = make_numbers(val_fraction=0.2)
+    train = [number for batch in inputs_of(data.train_dataloader()) for number in batch]
+    val = [number for batch in inputs_of(data.val_dataloader()) for number in batch]
+    assert (len(train), len(val)) == (40, 10)
+    assert sorted(train + val) == TRAIN
+    assert val == sorted(val)
+    assert train != sorted(train)
+
+
+def test_test_and_prediction_come_in_order() -> None:
+    data = make_numbers()
+    for loader in (data.test_dataloader(), data.predict_dataloader()):
+        assert inputs_of(loader) == in_order(TEST, 7)
+
+
+def test_no_validation_set() -> None:
+    data = make_numbers(val_fraction=0.0, shuffle=False)
+    assert data.val_dataloader() == []
+    assert inputs_of(data.train_dataloader()) == in_order(TRAIN, 8)
+
+
+def test_the_test_set_for_validation() -> None:
+    data = make_numbers(val_fraction=0.0, val_on_test=True)
+    assert inputs_of(data.val_dataloader()) == in_order(TEST, 7)
+
+
+def test_the_data_are_loaded_once() -> None:
+    data = make_numbers()
+    before = (data.train_set, data.val_set, data.test_set)
+    for stage in ("validate", "test", "fit"):
+        data.setup(stage)
+    assert data.num_loads == 1
+    assert all(now is then for now, then in zip((data.train_set, data.val_set, data.test_set), before, strict=True))
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test", "predict"])
+def test_loaders_need_setup(name: str) -> None:
+    with pytest.raises(ValueError, match="the data are not loaded yet: call `setup` first"):
+        getattr(Numbers(), f"{name}_dataloader")()
+
+
+# Python 3.12 and later warn of every fork beside threads, and torch has threads; 3.14 forks no more.
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_workers_bring_the_same_batches() -> None:
+    alone, helped = make_numbers().train_dataloader(), make_numbers(num_workers=2).train_dataloader()
+    assert isinstance(alone, InMemoryLoader)
+    assert isinstance(helped, DataLoader)
+    assert isinstance(helped.sampler, BatchOrder)
+    seen = []
+    for epoch in range(2):
+        alone.batch_sampler.sampler.set_epoch(epoch)
+        helped.sampler.set_epoch(epoch)
+        seen.append(inputs_of(alone))
+        assert inputs_of(helped) == seen[-1]
+    assert seen[0] != seen[1]
+
+
+class Seen(Callback):
+    """Keeps the inputs of every training batch, epoch by epoch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[Batches] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epochs.append([])
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self.epochs[-1].append(batch[0].flatten().tolist())
+
+
+def fit(data: Numbers, **options: Any) -> list[Batches]:
+    seen = Seen()
+    silent: dict[str, Any] = dict.fromkeys(
+        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
+    )
+    trainer = Trainer(accelerator="cpu", max_epochs=3, callbacks=[seen], **silent, **options)
+    trainer.fit(RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=1e-6)), data)
+    return seen.epochs
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_lightning_gives_each_epoch_its_own_order(num_workers: int) -> None:
+    epochs = fit(make_numbers(seed=5, num_workers=num_workers))
+    data = make_numbers(seed=5)
+    assert data.train_set is not None
+    order = BatchOrder(45, 8, shuffle=True, seed=5)
+    for epoch, batches in enumerate(epochs):
+        order.set_epoch(epoch)
+        assert batches == [data.train_set.indices[positions].tolist() for positions in order]
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_overfitting_is_not_shuffled(num_workers: int) -> None:
+    data = make_numbers(val_fraction=0.0, val_on_test=True, num_workers=num_workers)
+    assert fit(data, overfit_batches=2) == [in_order(TRAIN[:16], 8)] * 3
