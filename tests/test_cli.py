@@ -20,6 +20,7 @@ from lightning_template.tasks import ClassificationTask, RegressionTask
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
 CNN = ["--config", str(ROOT / "configs/fashion_mnist/cnn.yaml"), "--data.batch_size=16"]
 CNN += ["--trainer.max_epochs=2", "--trainer.log_every_n_steps=1"]
+VALIDATED = [*OLS, "--data.val_fraction=0.2", "--trainer.max_epochs=2"]
 RUN = Path("lightning_logs/line_ols/version_0")
 
 
@@ -118,16 +119,14 @@ def test_the_command_line_wins_over_config_and_config_over_checkpoint(command: C
 
 
 @pytest.mark.parametrize("where", ["best", "last", "run", "file"])
-def test_every_word_for_a_checkpoint(where: str, command: Command, fashion_mnist: Path) -> None:
-    config = [*CNN, "--data.data_dir", str(fashion_mnist)]
-    assert command("fit", *config).status == 0
-    run = Path("lightning_logs/fashion_mnist_cnn/version_0")
-    word = {"run": str(run), "file": str(run / "checkpoints" / "last.ckpt")}.get(where, where)
-    tested = command("test", *config, "--ckpt_path", word)
+def test_every_word_for_a_checkpoint(where: str, command: Command) -> None:
+    assert command("fit", *VALIDATED).status == 0
+    word = {"run": str(RUN), "file": str(RUN / "checkpoints" / "last.ckpt")}.get(where, where)
+    tested = command("test", *VALIDATED, "--ckpt_path", word)
     assert tested.status == 0, tested.err
-    kept = metrics(run)["test"]
+    kept = metrics()["test"]
     assert Path(kept["checkpoint"]).name == ("last.ckpt" if where in ("last", "file") else "best.ckpt")
-    assert not run.with_name("version_1").exists()  # a test adds to the run that it tests
+    assert not RUN.with_name("version_1").exists()  # a test adds to the run that it tests
 
 
 def test_the_newest_run_with_that_checkpoint_is_meant(command: Command) -> None:
@@ -154,21 +153,18 @@ def test_untrained_weights_are_measured_only_on_purpose(command: Command) -> Non
     assert metrics()["test"]["test/mse"] > 10
 
 
-def test_resuming_continues_the_run(command: Command, fashion_mnist: Path) -> None:
-    config = [*CNN, "--data.data_dir", str(fashion_mnist), "--model.lr_scheduler=null"]
-    assert command("fit", *config).status == 0
-    run = Path("lightning_logs/fashion_mnist_cnn/version_0")
-    num_steps = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
-    assert command("fit", *config, "--trainer.max_epochs=3", "--ckpt_path=last").status == 0
-    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    assert last["global_step"] == num_steps * 3 // 2
-    assert [path.name for path in run.parent.iterdir()] == ["version_0"]
+def test_resuming_continues_the_run(command: Command) -> None:
+    assert command("fit", *VALIDATED).status == 0
+    assert command("fit", *VALIDATED, "--trainer.max_epochs=3", "--ckpt_path=last").status == 0
+    assert torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
+    assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
 
 
-def test_test_after_fit(command: Command, fashion_mnist: Path) -> None:
-    assert command("fit", *CNN, "--data.data_dir", fashion_mnist, "--test_after_fit").status == 0
-    kept = metrics(Path("lightning_logs/fashion_mnist_cnn/version_0"))["test"]
-    assert Path(kept["checkpoint"]).name == "best.ckpt"
+def test_test_after_fit(command: Command) -> None:
+    assert command("fit", *VALIDATED, "--test_after_fit").status == 0
+    assert Path(metrics()["test"]["checkpoint"]).name == "best.ckpt"
+    assert command("fit", *OLS, "--test_after_fit", "--experiment=no_validation").status == 0
+    assert "checkpoint" not in metrics(Path("lightning_logs/no_validation/version_0"))["test"]
 
 
 def test_best_and_last_are_two_checkpoints(command: Command, fashion_mnist: Path) -> None:

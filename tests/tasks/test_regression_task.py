@@ -10,6 +10,7 @@ from lightning.pytorch import Trainer
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from torch import Tensor, nn
 from torch.optim import SGD
+from torchmetrics import R2Score
 
 from lightning_template.tasks import RegressionTask
 
@@ -45,12 +46,23 @@ def validate(task: RegressionTask, inputs: Tensor, targets: Tensor) -> dict[str,
 @pytest.mark.parametrize("shape", [(1025,), (1025, 1), (1025, 3)], ids=str)
 @pytest.mark.parametrize("loss", [nn.MSELoss(), nn.L1Loss()], ids=lambda loss: type(loss).__name__)
 def test_metrics_and_losses_are_those_of_sklearn(shape: tuple[int, ...], loss: nn.Module) -> None:
-    targets = 3 * torch.randn(shape) + 10
+    targets = torch.randn(shape) * torch.arange(1.0, shape[-1] + 1) + 1  # columns of different spread
     outputs = targets + torch.randn(shape)
     mae, mse = mean_absolute_error(targets, outputs), mean_squared_error(targets, outputs)
     expected = {"mae": mae, "mse": mse, "r2": r2_score(targets, outputs)}
     expected["loss"] = mse if isinstance(loss, nn.MSELoss) else mae
     assert validate(make_task(loss), outputs, targets) == pytest.approx(expected, rel=1e-4)
+
+
+def test_r2_is_right_far_from_zero() -> None:
+    targets = torch.randn(1025, 1) + 10_000
+    outputs, task = targets + 0.3 * torch.randn(1025, 1), make_task()
+    for _ in range(2):  # and stays right when the metric is reset
+        assert validate(task, outputs, targets)["r2"] == pytest.approx(r2_score(targets, outputs), abs=1e-4)
+    single = R2Score()
+    for output, target in zip(torch.split(outputs, 64), torch.split(targets, 64), strict=True):
+        single.update(output, target)
+    assert abs(single.compute().item() - r2_score(targets, outputs)) > 0.01
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ def build_lr_scheduler(
         mode: Whether the smallest or the largest value of what a plateau schedule watches is the best.
 
     Raises:
-        ValueError: If the schedule needs `total_steps` and the run has no end, or is a plateau schedule of another mode.
+        ValueError: If the schedule needs `total_steps` and the run has no end, or is a plateau schedule whose mode is
+            not `mode`.
     """
     parameters = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
     parameters |= getattr(factory, "keywords", {})
@@ -32,6 +33,6 @@ def build_lr_scheduler(
         return scheduler
     if total_steps is None or not 0 < total_steps < math.inf:
         raise ValueError(
-            "the learning rate schedule needs `total_steps`: set it, or `max_epochs`; or `max_steps` if it moves by step"
+            "the learning rate schedule needs `total_steps`: set it or `max_epochs`, or `max_steps` if it moves by step"
         )
     return factory(optimizer, total_steps=int(total_steps))  # type: ignore[call-arg]  # checked just above
