@@ -97,3 +97,11 @@ def test_predictions_are_the_outputs() -> None:
     assert list(table) == ["value", "target"]
     assert torch.equal(table["value"], outputs)
     assert torch.equal(table["target"], targets)
+
+
+def test_r2_of_one_sample_is_not_a_number() -> None:
+    task = RegressionTask(nn.Identity(), nn.MSELoss(), partial(SGD, lr=0.1))
+    task.val_metrics.update(torch.ones(1, 1), torch.zeros(1, 1))
+    scores = task.val_metrics.compute()
+    assert scores["val/r2"].isnan()
+    assert scores["val/mae"] == 1
