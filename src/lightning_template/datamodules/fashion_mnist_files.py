@@ -156,7 +156,10 @@ def _parse(name: str, contents: Mapping[str, bytearray], item: tuple[int, ...]) 
 
 @contextmanager
 def _workshop(raw: Path) -> Iterator[Path]:
-    """Hold the lock and an empty scratch folder; leave nothing behind but what was put in place."""
+    """Hold the lock and an empty scratch folder; leave nothing behind but what was put in place.
+
+    Of two processes that fail at once, one may make folders anew while the other removes them: an empty one may stay.
+    """
     created: list[Path] = []
     lock, scratch = FileLock(raw / ".lock"), raw / _SCRATCH
     try:
