@@ -1,6 +1,7 @@
 """What datamodules share, on numbers that name their own place."""
 
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,6 +57,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nan": ({"val_fraction": float("nan")}, r"`val_fraction` must lie in \[0, 1\), got nan"),
     "val_on_test": ({"val_on_test": True}, "`val_on_test` needs `val_fraction` 0, got 0.1"),
     "num_workers": ({"num_workers": -1}, "`num_workers` and `seed` must be at least 0, got -1 and 0"),
+    "on_device": ({"on_device": True, "num_workers": 2}, "`on_device` needs `num_workers` 0, .*, got 2"),
     "seed": ({"seed": -2}, "`num_workers` and `seed` must be at least 0, got 0 and -2"),
 }
 
@@ -161,7 +163,7 @@ def test_lightning_gives_each_epoch_its_own_order(num_workers: int) -> None:
     order = BatchOrder(45, 8, shuffle=True, seed=5)
     for epoch, batches in enumerate(epochs):
         order.set_epoch(epoch)
-        assert batches == [data.train_set.indices[positions].tolist() for positions in order]
+        assert batches == [data.train_set.indices[index.positions].tolist() for index in order]
     assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
 
 
@@ -169,3 +171,32 @@ def test_lightning_gives_each_epoch_its_own_order(num_workers: int) -> None:
 def test_overfitting_is_not_shuffled(num_workers: int) -> None:
     data = make_numbers(val_fraction=0.0, val_on_test=True, num_workers=num_workers)
     assert fit(data, overfit_batches=2) == [in_order(TRAIN[:16], 8)] * 3
+
+
+def shift(inputs: Tensor, generator: torch.Generator) -> Tensor:
+    return inputs + torch.randint(1, 1000, inputs.shape, generator=generator)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_training_inputs_alone_are_augmented() -> None:
+    plain, augmented = make_numbers(), make_numbers(augmentations=[shift])
+    helped = make_numbers(augmentations=[shift], num_workers=2)
+    batches, changed, by_workers = ([x for x, _ in data.train_dataloader()] for data in (plain, augmented, helped))
+    assert all((after > before).all() for before, after in zip(batches, changed, strict=True))
+    assert all(map(torch.equal, changed, by_workers))
+    for name in ("val", "test", "predict"):
+        assert inputs_of(getattr(augmented, f"{name}_dataloader")()) == inputs_of(
+            getattr(plain, f"{name}_dataloader")()
+        )
+
+
+@pytest.mark.parametrize(("on_device", "device"), [(True, "meta"), (False, "cpu")])
+def test_data_stay_on_the_device_if_asked_to(on_device: bool, device: str) -> None:
+    data = Numbers(on_device=on_device)
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        strategy=SimpleNamespace(root_device=torch.device("meta")), world_size=1, global_rank=0
+    )
+    data.setup("fit")
+    loaders: list[Any] = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
+    for loader in loaders:
+        assert {part.device.type for batch in loader for part in batch} == {device}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, TensorBatches, split_indices
+from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, TensorBatches, mix_seeds, split_indices
 
 SIZES = list(itertools.product([1, 2, 5, 12, 13, 31], [1, 2, 3, 8, 40], [1, 2, 3, 4]))
 """Numbers of samples, batch sizes and numbers of ranks, whole multiples and not."""
@@ -16,7 +16,7 @@ SIZES = list(itertools.product([1, 2, 5, 12, 13, 31], [1, 2, 3, 8, 40], [1, 2, 3
 
 def batches_of(order: BatchOrder, epoch: int = 0) -> list[list[int]]:
     order.set_epoch(epoch)
-    return [batch.tolist() for batch in order]
+    return [index.positions.tolist() for index in order]
 
 
 def flat(batches: list[list[int]]) -> list[int]:
@@ -165,3 +165,39 @@ def test_a_batch_is_transformed_as_a_whole() -> None:
     assert [targets.tolist() for _, targets in batches] == [[5, 3], [1]]
     assert [(inputs.dtype, len(inputs)) for inputs in given] == [(torch.uint8, 2), (torch.uint8, 1)]
     assert torch.equal(images, torch.arange(12, dtype=torch.uint8).view(6, 2))
+
+
+def add_noise(inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return inputs + torch.rand(inputs.shape, generator=generator)
+
+
+def augmented(seed: int = 0, epoch: int = 0, rank: int = 0, repeats: int = 1) -> list[torch.Tensor]:
+    data = TensorBatches(
+        torch.zeros(12), torch.zeros(12), lambda inputs: 2 * inputs, augmentations=[add_noise] * repeats
+    )
+    order = BatchOrder(12, 3, seed=seed, num_replicas=2, rank=rank)
+    order.set_epoch(epoch)
+    return [inputs for inputs, _ in InMemoryLoader(data, order)]
+
+
+def test_augmentation_is_a_function_of_seed_epoch_rank_and_batch() -> None:
+    first = augmented()
+    torch.rand(1)
+    assert all(map(torch.equal, augmented(), first))
+    others = [first, augmented(seed=1), augmented(epoch=1), augmented(rank=1)]
+    assert len({batch[0].item() for batches in others for batch in batches}) == 8
+
+
+def test_augmentations_come_one_after_the_other_before_the_transform() -> None:
+    once, twice = augmented()[0], augmented(repeats=2)[0]
+    generator = torch.Generator().manual_seed(mix_seeds(0, 0, 0, 0))
+    noise = [torch.rand(3, generator=generator) for _ in range(2)]
+    assert torch.equal(once, 2 * noise[0])
+    assert torch.equal(twice, 2 * (noise[0] + noise[1]))
+
+
+def test_a_batch_comes_from_the_device_of_the_data() -> None:
+    data = TensorBatches(torch.zeros(12, 2, device="meta"), torch.zeros(12, device="meta"))
+    inputs, targets = next(iter(InMemoryLoader(data, BatchOrder(12, 5))))
+    assert (inputs.device.type, inputs.shape) == ("meta", (5, 2))
+    assert (targets.device.type, targets.shape) == ("meta", (5,))

@@ -101,7 +101,7 @@ def test_predictions_are_the_outputs() -> None:
 
 def test_r2_of_one_sample_is_not_a_number() -> None:
     task = RegressionTask(nn.Identity(), nn.MSELoss(), partial(SGD, lr=0.1))
-    task.val_metrics.update(torch.ones(1, 1), torch.zeros(1, 1))
-    scores = task.val_metrics.compute()
+    task.val_measures.metrics.update(torch.ones(1, 1), torch.zeros(1, 1))
+    scores = task.val_measures.metrics.compute()
     assert scores["val/r2"].isnan()
     assert scores["val/mae"] == 1

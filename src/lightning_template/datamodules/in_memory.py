@@ -1,11 +1,13 @@
 """What datamodules share whose data fit in memory: split, order, batches."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, TensorBatches, split_indices
 
 Loader = InMemoryLoader | DataLoader[tuple[Tensor, Tensor]]
@@ -23,11 +25,13 @@ class InMemoryDataModule(LightningDataModule):
         val_fraction: Fraction in [0, 1) of the training samples that are kept for validation, drawn by `seed`.
         val_on_test: Whether the test set serves for validation. Tutorials do so; their scores are optimistic.
         shuffle: Whether training samples come in another order each epoch.
+        augmentations: Random changes of training inputs, one after the other.
         num_workers: Number of processes that prepare training batches; for tensors in memory 0 is fastest.
-        seed: Seed of the split and of the order.
+        on_device: Whether the data stay on the device that trains, so that no batch has to be copied there.
+        seed: Seed of the split, of the order and of the augmentations.
 
     Raises:
-        ValueError: If an argument is out of its range, or `val_on_test` is asked for beside a `val_fraction`.
+        ValueError: If an argument is out of its range, or two do not go together.
     """
 
     def __init__(
@@ -37,7 +41,9 @@ class InMemoryDataModule(LightningDataModule):
         val_fraction: float = 0.1,
         val_on_test: bool = False,
         shuffle: bool = True,
+        augmentations: Sequence[Augmentation] = (),
         num_workers: int = 0,
+        on_device: bool = False,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -49,12 +55,16 @@ class InMemoryDataModule(LightningDataModule):
             raise ValueError(f"`val_on_test` needs `val_fraction` 0, got {val_fraction}")
         if num_workers < 0 or seed < 0:
             raise ValueError(f"`num_workers` and `seed` must be at least 0, got {num_workers} and {seed}")
+        if on_device and num_workers:
+            raise ValueError(f"`on_device` needs `num_workers` 0, as workers use the CPU, got {num_workers}")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.val_fraction = val_fraction
         self.val_on_test = val_on_test
         self.shuffle = shuffle
+        self.augmentations = augmentations
         self.num_workers = num_workers
+        self.on_device = on_device
         self.seed = seed
         self.train_set: TensorBatches | None = None
         self.val_set: TensorBatches | None = None
@@ -73,9 +83,12 @@ class InMemoryDataModule(LightningDataModule):
         if self.train_set is not None:
             return
         train, test = self.load()
+        if self.on_device and self.trainer:
+            device = self.trainer.strategy.root_device
+            train, test = ((inputs.to(device), targets.to(device)) for inputs, targets in (train, test))
         train_indices, val_indices = split_indices(len(train[0]), self.val_fraction, self.seed)
         self.test_set = TensorBatches(*test, self.transform)
-        self.train_set = TensorBatches(*train, self.transform, train_indices)
+        self.train_set = TensorBatches(*train, self.transform, train_indices, self.augmentations)
         self.val_set = self.test_set if self.val_on_test else TensorBatches(*train, self.transform, val_indices)
 
     def train_dataloader(self) -> Loader:

@@ -1,11 +1,14 @@
 """Whole batches from tensors in memory: no Python for single samples."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
+
+from lightning_template.datamodules.augmentation import Augmentation
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -35,36 +38,66 @@ def split_indices(num_samples: int, fraction: float, seed: int) -> tuple[Tensor,
     return permutation[num_second:].sort().values, permutation[:num_second].sort().values
 
 
+class BatchIndex(NamedTuple):
+    """Which samples make a batch, and when in training it comes.
+
+    Attributes:
+        positions: Positions of the samples in the dataset, integers `(batch_size,)`.
+        moment: Seed, epoch, rank and number of the batch: what its random changes depend on, and nothing else.
+    """
+
+    positions: Tensor
+    moment: tuple[int, ...]
+
+
 class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Inputs and targets that are indexed by whole batches.
+    """Inputs and targets that are indexed by whole batches, on the device where they are.
 
     Args:
         inputs: Inputs `(N, ...)`, in any dtype that saves memory.
-        targets: Targets `(N, ...)`.
+        targets: Targets `(N, ...)`, on the same device.
         transform: Turns a batch of stored inputs into what the network takes.
         indices: Which samples to use, in this order; all of them if not given.
+        augmentations: Random changes of the stored inputs, one after the other, before `transform`.
     """
 
     def __init__(
-        self, inputs: Tensor, targets: Tensor, transform: Transform | None = None, indices: Tensor | None = None
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        transform: Transform | None = None,
+        indices: Tensor | None = None,
+        augmentations: Sequence[Augmentation] = (),
     ) -> None:
         self.inputs = inputs
         self.targets = targets
         self.transform = transform
         self.indices = torch.arange(len(inputs)) if indices is None else indices
+        self.augmentations = augmentations
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the batch of inputs and targets at `positions`, integers `(batch_size,)`."""
-        indices = self.indices[positions]
-        inputs = self.inputs[indices]
-        return (inputs if self.transform is None else self.transform(inputs)), self.targets[indices]
+    def __getitem__(self, index: BatchIndex) -> tuple[Tensor, Tensor]:
+        """Return a batch of inputs and targets."""
+        indices = self.indices.index_select(0, index.positions).to(self.inputs.device)
+        inputs = self.inputs.index_select(0, indices)  # half the time of `self.inputs[indices]`
+        if self.augmentations:
+            generator = torch.Generator().manual_seed(mix_seeds(*index.moment))
+            for augment in self.augmentations:
+                inputs = augment(inputs, generator)
+        if self.transform is not None:
+            inputs = self.transform(inputs)
+        return inputs, self.targets.index_select(0, indices)
 
 
-class BatchOrder(DistributedSampler[Tensor]):
-    """The positions of each batch, a pure function of seed, epoch and position in the epoch.
+def mix_seeds(*seeds: int) -> int:
+    """Return a seed that is a hash of `seeds`, where sums would meet: of seed 0 in epoch 1 and seed 1 in epoch 0."""
+    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]) % 2**63
+
+
+class BatchOrder(DistributedSampler[BatchIndex]):
+    """The samples of each batch, a pure function of seed, epoch and position in the epoch.
 
     Across ranks, each batch of `batch_size * num_replicas` samples is cut into one part for each rank. It is a
     `DistributedSampler` because Lightning leaves those as they are.
@@ -106,28 +139,27 @@ class BatchOrder(DistributedSampler[Tensor]):
         num_whole, rest = divmod(self.num_used, self.batch_size * self.num_replicas)
         return num_whole + (rest > self.rank)
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """Yield the positions `(batch_size,)` of each batch of the epoch that `set_epoch` set."""
+    def __iter__(self) -> Iterator[BatchIndex]:
+        """Yield the batches of the epoch that `set_epoch` set."""
         order = self._epoch_order()[: self.num_used]
-        for batch in torch.split(order, self.batch_size * self.num_replicas):
+        for number, batch in enumerate(torch.split(order, self.batch_size * self.num_replicas)):
             part = batch.tensor_split(self.num_replicas)[self.rank]
             if len(part):
-                yield part
+                yield BatchIndex(part, (self.seed, self.epoch, self.rank, number))
 
     def _epoch_order(self) -> Tensor:
         num_samples = len(self.dataset)  # type: ignore[arg-type]  # a range
         if not self.shuffle:
             return torch.arange(num_samples)
-        # a hash of both: `seed + epoch` would give seed 0 in epoch 1 the order of seed 1 in epoch 0
-        mixed_seed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)[0])
-        return torch.randperm(num_samples, generator=torch.Generator().manual_seed(mixed_seed % 2**63))
+        generator = torch.Generator().manual_seed(mix_seeds(self.seed, self.epoch))
+        return torch.randperm(num_samples, generator=generator)
 
 
 class InMemoryLoader:
     """Yields the batches of a dataset in the order given; 300 times faster than collating sample by sample.
 
     Args:
-        batches: Dataset that is indexed by the positions of a batch.
+        batches: Dataset that is indexed by whole batches.
         order: Order of the batches.
     """
 
@@ -139,5 +171,5 @@ class InMemoryLoader:
         return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for positions in self.batch_sampler:
-            yield self.batches[positions]
+        for index in self.batch_sampler:
+            yield self.batches[index]

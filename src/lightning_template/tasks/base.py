@@ -9,7 +9,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from lightning_template.tasks.mean_loss import MeanLoss
+from lightning_template.tasks.execution import is_watched, run_in_executions
+from lightning_template.tasks.measures import Measures
 from lightning_template.tasks.plain import plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler
 
@@ -29,6 +30,11 @@ class SupervisedTask(LightningModule):
         lr_scheduler: Makes the learning rate schedule from the optimizer; a `total_steps` that the schedule takes
             and is not given is filled in from the length of the run.
         lr_scheduler_interval: Whether the schedule steps after each epoch or after each optimizer step.
+        steps_per_execution: Largest number of training steps between two looks at what is logged; small networks train
+            several times faster than with 1, to the same weights.
+
+    Raises:
+        ValueError: If `steps_per_execution` is less than 1.
     """
 
     monitor: ClassVar[str] = "val/loss"
@@ -43,8 +49,11 @@ class SupervisedTask(LightningModule):
         optimizer: OptimizerCallable,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        steps_per_execution: int = 50,
     ) -> None:
         super().__init__()
+        if steps_per_execution < 1:
+            raise ValueError(f"`steps_per_execution` must be at least 1, got {steps_per_execution}")
         with warnings.catch_warnings():
             # Lightning advises `ignore=["network"]`, which would break `load_from_checkpoint` for tasks made from YAML.
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
@@ -54,12 +63,11 @@ class SupervisedTask(LightningModule):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
+        self.steps_per_execution = steps_per_execution
         metrics = self.configure_metrics()
-        self.train_metrics, self.val_metrics, self.test_metrics = (
-            metrics.clone(prefix=f"{stage}/") for stage in ("train", "val", "test")
+        self.train_measures, self.val_measures, self.test_measures = (
+            Measures(metrics.clone(prefix=f"{stage}/")) for stage in ("train", "val", "test")
         )
-        # Lightning's own mean of a logged loss is wrong where ranks have unequally many samples.
-        self.train_loss, self.val_loss, self.test_loss = (MeanLoss() for _ in range(3))
 
     def configure_metrics(self) -> MetricCollection:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
@@ -88,17 +96,18 @@ class SupervisedTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning differentiates it and steps the optimizer."""
-        loss = self._measure(batch, "train", self.train_loss, self.train_metrics)
-        self.log("train/loss_step", loss, prog_bar=True)
+        loss = self._measure(batch, "train", self.train_measures)
+        if is_watched(self.trainer):
+            self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the validation set."""
-        self._measure(batch, "val", self.val_loss, self.val_metrics)
+        self._measure(batch, "val", self.val_measures)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the test set."""
-        self._measure(batch, "test", self.test_loss, self.test_metrics)
+        self._measure(batch, "test", self.test_measures)
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Return the prediction table's columns for a batch `(inputs, targets)`, or for inputs alone."""
@@ -107,16 +116,24 @@ class SupervisedTask(LightningModule):
         inputs, targets = batch
         return self.prediction_columns(self(inputs)) | {"target": targets}
 
-    def _measure(self, batch: Batch, stage: str, mean_loss: MeanLoss, metrics: MetricCollection) -> Tensor:
+    def _measure(self, batch: Batch, stage: str, measures: Measures) -> Tensor:
         inputs, targets = batch
         outputs = self(inputs)
         self.check_shapes(outputs, targets)
         loss = self.compute_loss(outputs, targets)
-        mean_loss.update(loss, num_samples=len(targets))
-        metrics.update(self.predict(outputs.detach()), targets)
-        self.log(f"{stage}/loss", mean_loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
-        self.log_dict(metrics, on_step=False, on_epoch=True)
+        measures.add(loss, outputs, targets, self.predict)
+        if is_watched(self.trainer):
+            measures.update(self.predict)
+            self.log(f"{stage}/loss", measures.loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
+            self.log_dict(measures.metrics, on_step=False, on_epoch=True)
         return loss
+
+    def setup(self, stage: str) -> None:
+        """Prepare the Trainer to make several steps in one go."""
+        if stage == "fit":
+            run_in_executions(
+                self, SupervisedTask, self.steps_per_execution, lambda: self.train_measures.update(self.predict)
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and the schedule from what was injected."""

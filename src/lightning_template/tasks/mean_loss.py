@@ -12,8 +12,7 @@ class MeanLoss(Metric):
 
     Example:
         >>> mean = MeanLoss()
-        >>> mean.update(torch.tensor(1.0), num_samples=3)
-        >>> mean.update(torch.tensor(5.0), num_samples=1)
+        >>> mean.update(torch.tensor([1.0, 5.0]), num_samples=torch.tensor([3, 1]))
         >>> mean.compute()
         tensor(2.)
     """
@@ -28,15 +27,15 @@ class MeanLoss(Metric):
         self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
         self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
 
-    def update(self, loss: Tensor, num_samples: int) -> None:
-        """Add a batch.
+    def update(self, losses: Tensor, num_samples: Tensor) -> None:
+        """Add batches.
 
         Args:
-            loss: Mean loss of the batch, a scalar.
-            num_samples: Number of samples in the batch.
+            losses: Mean loss of each batch `(num_batches,)`.
+            num_samples: Number of samples of each batch `(num_batches,)`.
         """
-        self.total += loss.detach() * num_samples
-        self.num_samples += num_samples
+        self.total += (losses.to(self.total) * num_samples).sum()
+        self.num_samples += num_samples.sum()
 
     def compute(self) -> Tensor:
         """Return the mean over all samples, a scalar in single precision."""

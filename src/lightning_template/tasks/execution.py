@@ -1,0 +1,236 @@
+"""Several training steps in one go, an execution: what Lightning does around a step is done once for all of them.
+
+Hooks, log, progress bar and checks cost more time than a step of a small network. The inner steps of an execution leave
+them out and do what weights, counters and schedules depend on; the last step of an execution is Lightning's own. A step
+after which something is due, such as a line in the log or a validation, is the last of its execution. So an execution
+changes what a run costs and nothing else.
+"""
+
+import inspect
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer
+from lightning.pytorch.loops.fetchers import _DataFetcher, _DataLoaderIterDataFetcher
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
+from lightning.pytorch.profilers import PassThroughProfiler
+from lightning.pytorch.strategies import SingleDeviceStrategy
+from lightning.pytorch.trainer import call
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
+from torch.optim import Optimizer
+
+MAX_SECONDS = 0.1
+"""Longest time that the inner steps of an execution go on, so that bar, timer and signals are served in time."""
+
+AROUND_A_STEP = ("on_train_batch_start", "on_train_batch_end")
+WITHIN_A_STEP = (
+    "on_before_zero_grad",
+    "optimizer_zero_grad",
+    "on_before_backward",
+    "backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "optimizer_step",
+    "configure_gradient_clipping",
+)
+BEFORE_A_STEP = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
+
+CONTENT_WITH_EXECUTIONS = (DeviceStatsMonitor, LearningRateMonitor, ProgressBar, Timer)
+"""Callbacks that look at every step but act only when something is logged or some time is over."""
+
+_logger = logging.getLogger("lightning_template")
+
+
+def run_in_executions(
+    task: LightningModule, base: type[LightningModule], steps_per_execution: int, end_epoch: Callable[[], object]
+) -> None:
+    """Make the trainer of a task, which is about to fit it, go through the training batches in executions.
+
+    Args:
+        task: Task to be trained.
+        base: Class of the task whose `training_step` takes a batch and its index and returns the loss.
+        steps_per_execution: Largest number of steps in an execution.
+        end_epoch: Called at the end of each epoch, which need not be the end of an execution.
+    """
+    trainer = task.trainer
+    loop = ExecutionLoop(trainer, trainer.min_steps, trainer.max_steps)
+    loop.val_loop = trainer.fit_loop.epoch_loop.val_loop  # it knows the validation data by now
+    loop.base = base
+    loop.steps_per_execution = steps_per_execution
+    loop.end_epoch = end_epoch
+    trainer.fit_loop.epoch_loop = loop
+
+
+def is_watched(trainer: Trainer) -> bool:
+    """Tell whether anybody reads what the running step logs before the next step.
+
+    Nobody does within an execution, nor in an evaluation before its last batch.
+    """
+    if trainer.training:
+        return not getattr(trainer.fit_loop.epoch_loop, "is_inner_step", False)
+    return trainer._evaluation_loop.batch_progress.is_last_batch
+
+
+class ExecutionLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, in executions."""
+
+    base: type[LightningModule]
+    steps_per_execution: int
+    end_epoch: Callable[[], object]
+    is_inner_step = False
+    """Whether the running step is one that Lightning does not look at."""
+    _num_inner = 0
+    _deadline = math.inf
+    _announced = False
+
+    def run(self, data_fetcher: _DataFetcher) -> None:
+        """Go through the batches of an epoch."""
+        self._lightning_does_all = self.steps_per_execution == 1 or self._must_stay_single(data_fetcher)
+        self._steps_directly = _steps_directly(self.trainer, self.base)
+        super().run(data_fetcher)
+        self.is_inner_step = False
+        self.end_epoch()
+
+    def advance(self, data_fetcher: _DataFetcher) -> None:
+        """Make one training step."""
+        self.is_inner_step = not (self._lightning_does_all or self._ends_execution())
+        if self.is_inner_step:
+            self._num_inner += 1
+            self._inner_step(data_fetcher)
+        else:
+            super().advance(data_fetcher)
+            self._num_inner = 0
+            # Ranks must end their executions alike: their clocks would not.
+            self._deadline = time.monotonic() + MAX_SECONDS if self.trainer.world_size == 1 else math.inf
+
+    def _must_stay_single(self, data_fetcher: _DataFetcher) -> bool:
+        """Tell whether somebody has to see each step, and say who."""
+        trainer = self.trainer
+        reasons = [type(watcher).__name__ for watcher in _watchers(trainer)]
+        if isinstance(data_fetcher, _DataLoaderIterDataFetcher):
+            reasons.append("training_step(dataloader_iter)")
+        if not trainer.lightning_module.automatic_optimization:
+            reasons.append("manual optimization")
+        if trainer.num_training_batches == math.inf:
+            reasons.append("a loader without length")
+        if reasons and not self._announced and trainer.is_global_zero:
+            self._announced = True
+            _logger.info("each step on its own, not %d in one go: %s", self.steps_per_execution, ", ".join(reasons))
+        return bool(reasons)
+
+    def _ends_execution(self) -> bool:
+        trainer = self.trainer
+        number = self.batch_progress.current.ready + 1
+        return bool(
+            self._num_inner + 1 >= self.steps_per_execution
+            or number >= trainer.num_training_batches
+            or trainer._logger_connector.should_update_logs  # true when the run is to stop, too
+            or time.monotonic() >= self._deadline
+            or self.restarting
+            or (self.max_steps != -1 and self.global_step + 1 >= self.max_steps)
+            or self._validates_after(number)
+        )
+
+    def _validates_after(self, number: int) -> bool:
+        trainer = self.trainer
+        interval = trainer.val_check_batch
+        if interval in (None, math.inf) or not self._should_check_val_epoch():
+            return False
+        if trainer.check_val_every_n_epoch is None:
+            number = self.batch_progress.total.ready + 1
+        return bool(number % interval == 0)
+
+    def _inner_step(self, data_fetcher: _DataFetcher) -> None:
+        """Do what `advance` does, less what the module's docstring says."""
+        trainer = self.trainer
+        batch, _, _ = next(data_fetcher)
+        batch_idx = self.batch_idx + 1
+        self.batch_progress.is_last_batch = data_fetcher.done
+        batch = self._to_device(batch)
+        self.batch_progress.increment_ready()
+        trainer._logger_connector.on_batch_start(batch)
+        self.batch_progress.increment_started()
+        if self._steps_directly:
+            self._step(batch, batch_idx)
+        else:
+            kwargs = self._build_kwargs(OrderedDict(), batch, batch_idx)
+            self.automatic_optimization.run(trainer.optimizers[0], batch_idx, kwargs)
+        self.batch_progress.increment_processed()
+        if trainer.lr_scheduler_configs:
+            self.update_lr_schedulers("step", update_plateau_schedulers=False)
+        self.batch_progress.increment_completed()
+
+    def _to_device(self, batch: Any) -> Any:
+        trainer = self.trainer
+        task, device = trainer.lightning_module, trainer.strategy.root_device
+        batch = trainer.precision_plugin.convert_input(batch)
+        if self._steps_directly and all(isinstance(part, Tensor) and part.device == device for part in batch):
+            return batch
+        batch = task._on_before_batch_transfer(batch, dataloader_idx=0)
+        return call._call_strategy_hook(trainer, "batch_to_device", batch, dataloader_idx=0)
+
+    def _step(self, batch: Any, batch_idx: int) -> None:
+        """Do what `automatic_optimization` does where no hook is to be called within a step."""
+        trainer = self.trainer
+        optimizer, precision = trainer.optimizers[0], trainer.precision_plugin
+        progress = self.automatic_optimization.optim_progress.optimizer
+        loss = call._call_strategy_hook(trainer, "training_step", batch, batch_idx)
+        if batch_idx % trainer.accumulate_grad_batches == 0:
+            progress.zero_grad.increment_ready()
+            progress.zero_grad.increment_started()
+            optimizer.zero_grad()
+            progress.zero_grad.increment_completed()
+        (loss / trainer.accumulate_grad_batches).backward()
+        if not self._should_accumulate():
+            progress.step.increment_ready()
+            if trainer.gradient_clip_val is not None:
+                precision._clip_gradients(
+                    trainer.lightning_module, optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+                )
+            optimizer.step()
+            progress.step.increment_completed()
+
+
+def _watchers(trainer: Any) -> Iterable[object]:
+    """Yield who has to see each training step."""
+    for callback in trainer.callbacks:
+        patient = isinstance(callback, CONTENT_WITH_EXECUTIONS) or (
+            isinstance(callback, ModelCheckpoint) and bool(callback.every_n_epochs)
+        )
+        if not patient and _overrides(callback, Callback, AROUND_A_STEP):
+            yield callback
+    if _overrides(trainer.lightning_module, LightningModule, AROUND_A_STEP):
+        yield trainer.lightning_module
+    if not isinstance(trainer.profiler, PassThroughProfiler):
+        yield trainer.profiler
+
+
+def _steps_directly(trainer: Any, base: type[LightningModule]) -> bool:
+    """Tell whether a step is no more than batch, loss, gradients and optimizer."""
+    precision, task = trainer.precision_plugin, trainer.lightning_module
+    return (
+        type(trainer.strategy) is SingleDeviceStrategy
+        and type(precision) in (Precision, MixedPrecision, HalfPrecision, DoublePrecision)
+        and getattr(precision, "scaler", None) is None
+        and len(trainer.optimizers) == 1
+        and not _needs_closure(trainer.optimizers[0])
+        and not _overrides(task, base, ["training_step"])
+        and not _overrides(task, LightningModule, (*BEFORE_A_STEP, *WITHIN_A_STEP))
+        and not (trainer.datamodule and _overrides(trainer.datamodule, LightningDataModule, BEFORE_A_STEP))
+        and not any(_overrides(callback, Callback, WITHIN_A_STEP) for callback in trainer.callbacks)
+    )
+
+
+def _needs_closure(optimizer: Optimizer) -> bool:
+    return inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty
+
+
+def _overrides(instance: object, parent: type, hooks: Iterable[str]) -> bool:
+    return any(hasattr(parent, hook) and is_overridden(hook, instance, parent) for hook in hooks)
