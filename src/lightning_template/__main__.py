@@ -30,7 +30,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   --trainer.default_root_dir DIR   folder that holds lightning_logs/
   --model.KEY VALUE                any argument of the task: --model.optimizer.lr 0.01
   --data.KEY VALUE                 any argument of the datamodule: --data.batch_size 128
-  --callbacks.NAME null            switch a callback off: checkpoint, predictions
+  --callbacks.NAME null            switch a callback off: checkpoint, predictions, progress_bar
   --print_config                   print the whole configuration and stop
   --help_all                       every option of the subcommand
   --model.help CLASS               every argument of a class; also --data.help, --model.network.help ...

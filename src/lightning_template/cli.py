@@ -10,7 +10,7 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lightning_template.callbacks import PredictionWriter, RunDirectory
@@ -20,9 +20,20 @@ from lightning_template.errors import one_line, shorten
 from lightning_template.overrides import strip_defaults
 from lightning_template.runs import summarise
 
-NAMED_CALLBACKS = {
-    "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
-    "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
+NAMED_CALLBACKS: dict[str, tuple[dict[str, Any], str]] = {
+    "checkpoint": (
+        {"class_path": "lightning_template.callbacks.BestAndLast"},
+        "Keeps the best and the last checkpoint; null for none.",
+    ),
+    "predictions": (
+        {"class_path": "lightning_template.callbacks.PredictionWriter"},
+        "Writes what `predict` predicts; null for none.",
+    ),
+    "progress_bar": (
+        # its own 100 redraws a second take time from training
+        {"class_path": "lightning.pytorch.callbacks.RichProgressBar", "init_args": {"refresh_rate": 4}},
+        "Shows how far the run is; null for none.",
+    ),
 }
 """Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
 
@@ -111,8 +122,7 @@ class TemplateCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the Trainer's."""
         parser.add_argument("--experiment", type=str | None, help="Name of the folder that holds the runs.")
-        for name, (class_name, description) in NAMED_CALLBACKS.items():
-            default = {"class_path": f"lightning_template.callbacks.{class_name}"}
+        for name, (default, description) in NAMED_CALLBACKS.items():
             parser.add_argument(f"--callbacks.{name}", type=Callback | None, default=default, help=description)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
@@ -134,6 +144,8 @@ class TemplateCLI(LightningCLI):
         callbacks = [*(given if isinstance(given, list) else [given]), *named]
         if config.enable_checkpointing is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
+        if config.enable_progress_bar is False:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
         tensorboard = config.logger in (None, True)
         self.run_directory = RunDirectory(
             self.command_line.root,
@@ -146,6 +158,7 @@ class TemplateCLI(LightningCLI):
             callbacks=[self.run_directory, *callbacks],
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             **kwargs,
         )
 

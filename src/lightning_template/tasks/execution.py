@@ -26,8 +26,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
-MAX_SECONDS = 0.1
-"""Longest time that the inner steps of an execution go on, so that bar, timer and signals are served in time."""
+MAX_SECONDS = 0.25
+"""Longest time that the inner steps of an execution go on, so that progress bar and timer are served in time."""
 
 AROUND_A_STEP = ("on_train_batch_start", "on_train_batch_end")
 WITHIN_A_STEP = (
@@ -110,6 +110,20 @@ class ExecutionLoop(_TrainingEpochLoop):
             # Ranks must end their executions alike: their clocks would not.
             self._deadline = time.monotonic() + MAX_SECONDS if self.trainer.world_size == 1 else math.inf
 
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        """Do what is due after a step; after an inner step that is hardly ever anything."""
+        trainer = self.trainer
+        if (
+            not self.is_inner_step
+            or trainer.should_stop
+            or trainer.received_sigterm
+            or trainer.lr_scheduler_configs
+            or trainer._val_check_time_interval is not None
+        ):
+            super().on_advance_end(data_fetcher)
+        elif not self._should_accumulate():
+            self._batches_that_stepped += 1
+
     def _must_stay_single(self, data_fetcher: _DataFetcher) -> bool:
         """Tell whether somebody has to see each step, and say who."""
         trainer = self.trainer
@@ -131,7 +145,8 @@ class ExecutionLoop(_TrainingEpochLoop):
         return bool(
             self._num_inner + 1 >= self.steps_per_execution
             or number >= trainer.num_training_batches
-            or trainer._logger_connector.should_update_logs  # true when the run is to stop, too
+            or (self._batches_that_stepped + 1) % (trainer.log_every_n_steps or math.inf) == 0
+            or trainer.should_stop
             or time.monotonic() >= self._deadline
             or self.restarting
             or (self.max_steps != -1 and self.global_step + 1 >= self.max_steps)
