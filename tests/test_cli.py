@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from lightning.pytorch.callbacks import ProgressBar, RichProgressBar
 
 from conftest import NUM_TEST, ROOT, Command
+from lightning_template.cli import TemplateCLI
 from lightning_template.datamodules import LineDataModule
 from lightning_template.tasks import ClassificationTask, RegressionTask
 
@@ -219,6 +221,30 @@ def test_callbacks_can_be_switched_off(command: Command) -> None:
     assert command("fit", *OLS, "--callbacks.checkpoint", "null", "--trainer.max_epochs", "1").status == 0
     assert not (RUN / "checkpoints").exists()
     assert not Path("checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "bars"),
+    [
+        ([], ["RichProgressBar"]),
+        (["--trainer.enable_progress_bar", "false"], []),
+        (["--callbacks.progress_bar", "null"], []),
+        (["--trainer.callbacks", "lightning.pytorch.callbacks.TQDMProgressBar"], ["TQDMProgressBar"]),
+    ],
+)
+def test_one_progress_bar_at_most(
+    options: list[str], bars: list[str], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ProgressBar] = []
+
+    def look(self: TemplateCLI) -> None:
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        seen.extend(callback for callback in callbacks if isinstance(callback, ProgressBar))
+
+    monkeypatch.setattr(TemplateCLI, "after_fit", look)
+    assert command("fit", *OLS, *options, "--trainer.max_epochs", "1").status == 0
+    assert [type(bar).__name__ for bar in seen] == bars
+    assert all(bar.refresh_rate == 4 for bar in seen if isinstance(bar, RichProgressBar))
 
 
 def test_one_cycle_gets_its_length_and_moves_every_step(command: Command, workspace: Path, fashion_mnist: Path) -> None:

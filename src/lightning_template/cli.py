@@ -139,9 +139,11 @@ class TemplateCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer with the named callbacks and a run directory."""
         config = self._get(self.config_init, "trainer")
-        given = config.callbacks or []
-        named = [callback for callback in vars(self._get(self.config_init, "callbacks")).values() if callback]
-        callbacks = [*(given if isinstance(given, list) else [given]), *named]
+        given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+        named = dict(vars(self._get(self.config_init, "callbacks")))
+        if any(isinstance(callback, ProgressBar) for callback in given):
+            named["progress_bar"] = None
+        callbacks = [callback for callback in (*given, *named.values()) if callback]
         if config.enable_checkpointing is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
         if config.enable_progress_bar is False:

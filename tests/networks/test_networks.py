@@ -137,3 +137,16 @@ def test_the_new_convolution_keeps_all_but_its_channels() -> None:
 def test_a_network_without_convolution_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must have a torch\.nn\.Conv2d to replace, got MLP"):
         WithInputChannels(MLP(4, [], 2), in_channels=1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_perceptron_with_batch_norm(training: bool) -> None:
+    torch.manual_seed(0)
+    network = MLP(6, [5, 4], 2, batch_norm=True)
+    reference = nn.Sequential(
+        nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)
+    )
+    for own, other in zip(network.parameters(), reference.parameters(), strict=True):
+        other.data.copy_(own)
+    x = torch.randn(7, 2, 3)
+    assert torch.equal(network.train(training)(x), reference.train(training)(x.flatten(1)))

@@ -1,6 +1,7 @@
 """Several steps in one go leave everything as steps on their own do: weights, counters, log, checkpoints."""
 
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -343,3 +344,23 @@ def test_manual_optimization_stays_what_it_is(
 def test_less_than_one_step_is_refused() -> None:
     with pytest.raises(ValueError, match="`steps_per_execution` must be at least 1, got 0"):
         RegressionTask(nn.Identity(), nn.MSELoss(), partial(Adam, lr=1e-3), steps_per_execution=0)
+
+
+def test_compiling_is_in_place() -> None:
+    plain, compiled = (
+        RegressionTask(MLP(1, [3], 1), nn.MSELoss(), partial(SGD, lr=0.1), compile_mode=mode)
+        for mode in (None, "reduce-overhead")
+    )
+    assert plain.network._compiled_call_impl is None
+    assert compiled.network._compiled_call_impl is not None
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU with g++")
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_a_compiled_network_learns_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"network": partial(MLP, 1, [8], 1)}
+    plain = fit({"options": dict(options)}, 4, monkeypatch)
+    compiled = fit({"options": options | {"compile_mode": mode}}, 4, monkeypatch)
+    torch.testing.assert_close(compiled["weights"], plain["weights"])

@@ -15,6 +15,7 @@ class MLP(nn.Sequential):
         out_features: Number of values returned for each sample.
         activation: Class of the activation after each hidden layer.
         last_activation: Class of an activation after the last layer too.
+        batch_norm: Whether each hidden layer is normalised over the batch, before its activation.
 
     Example:
         >>> import torch
@@ -29,14 +30,18 @@ class MLP(nn.Sequential):
         out_features: int,
         activation: Callable[[], nn.Module] = nn.ReLU,
         last_activation: Callable[[], nn.Module] | None = None,
+        batch_norm: bool = False,
     ) -> None:
         widths = [in_features, *hidden_features, out_features]
         if min(widths) < 1:
             raise ValueError(f"every width of `MLP` must be at least 1, got {widths}")
         layers: list[nn.Module] = [nn.Flatten()]
-        for num_in, num_out in pairwise(widths):
-            layers += [nn.Linear(num_in, num_out), activation()]
-        layers.pop()
+        for num_in, num_out in pairwise(widths[:-1]):
+            layers.append(nn.Linear(num_in, num_out))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(num_out))
+            layers.append(activation())
+        layers.append(nn.Linear(widths[-2], out_features))
         if last_activation is not None:
             layers.append(last_activation())
         super().__init__(*layers)

@@ -32,6 +32,7 @@ class SupervisedTask(LightningModule):
         lr_scheduler_interval: Whether the schedule steps after each epoch or after each optimizer step.
         steps_per_execution: Largest number of training steps between two looks at what is logged; small networks train
             several times faster than with 1, to the same weights.
+        compile_mode: How `torch.compile` compiles the network, if at all; "reduce-overhead" uses CUDA graphs.
 
     Raises:
         ValueError: If `steps_per_execution` is less than 1.
@@ -50,6 +51,7 @@ class SupervisedTask(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
         steps_per_execution: int = 50,
+        compile_mode: Literal["default", "reduce-overhead", "max-autotune"] | None = None,
     ) -> None:
         super().__init__()
         if steps_per_execution < 1:
@@ -64,6 +66,8 @@ class SupervisedTask(LightningModule):
         self.lr_scheduler = lr_scheduler
         self.lr_scheduler_interval = lr_scheduler_interval
         self.steps_per_execution = steps_per_execution
+        if compile_mode is not None:
+            self.network.compile(mode=compile_mode)  # in place: checkpoints are those of the network as it is
         metrics = self.configure_metrics()
         self.train_measures, self.val_measures, self.test_measures = (
             Measures(metrics.clone(prefix=f"{stage}/")) for stage in ("train", "val", "test")

@@ -39,7 +39,8 @@ class Measures(nn.Module):
             targets: Targets `(N, ...)`.
             predict: Turns outputs into the predictions that the metrics take.
         """
-        self._waiting.append((loss.detach(), outputs.detach(), targets))
+        # A copy of the outputs: they may be part of something larger, or memory that a CUDA graph will use again.
+        self._waiting.append((loss.detach(), outputs.detach().clone(), targets))
         self._num_values += outputs.numel() + targets.numel()
         if self._num_values > MAX_WAITING:
             self.update(predict)
