@@ -4,6 +4,7 @@ Every contender starts from the same weights and sees the same batches, so the w
 the template everything is on: progress bar, TensorBoard, checkpoints, loss and metrics of training and validation.
 """
 
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,12 +22,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision.transforms.functional import to_tensor
 
-from benchmarking import ROOT, EpochClock, as_in_a_terminal, machine, parser, print_table, run_command, take_turns
+from benchmarking import (
+    ROOT,
+    EpochClock,
+    as_in_a_terminal,
+    machine,
+    parser,
+    print_table,
+    ratios,
+    run_command,
+    take_turns,
+)
 from lightning_template.datamodules import FashionMNISTDataModule
 from lightning_template.datamodules.loading import BatchOrder
 from lightning_template.networks import MLP, ConvNet
 
 Weights = dict[str, Tensor]
+BARE = "bare loop, tensors in memory"
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,7 @@ class Bench:
             if part.transform
         )
         self.order = BatchOrder(len(self.train[0]), data.batch_size, shuffle=data.shuffle)
-        self.contenders: dict[str, Callable[[], float]] = {"bare loop, tensors in memory": self.bare}
+        self.contenders: dict[str, Callable[[], float]] = {BARE: self.bare}
         if name == "mlp":
             self.contenders["document 001's loop"] = self.document
         if self.recipe.max_lr is None:
@@ -205,7 +217,7 @@ class Bench:
                     correct += (logits.argmax(1) == targets).sum()
                 _ = total.item() / len(x_val), correct.item() / len(x_val)
         seconds = (time.perf_counter() - start) / self.epochs
-        self._keep("bare loop, tensors in memory", network.state_dict())
+        self._keep(BARE, network.state_dict())
         return seconds
 
     def document(self) -> float:
@@ -283,33 +295,60 @@ class Bench:
 
     def differences(self) -> dict[str, float]:
         """Return the largest difference of a weight from the bare loop's, after all epochs."""
-        bare = self.weights["bare loop, tensors in memory"]
+        bare = self.weights[BARE]
         return {
             name: max((weights[key].double() - bare[key].double()).abs().max().item() for key in bare)
             for name, weights in self.weights.items()
         }
 
 
+def plot(measured: dict[str, dict[str, list[float]]], path: str) -> None:
+    """Draw the medians of each recipe's contenders, with their spread and their ratio to the bare loop."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 0.5 + 0.42 * sum(len(results) + 1 for results in measured.values())), dpi=100)
+    heights = [len(results) for results in measured.values()]
+    panels = figure.subplots(len(measured), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, (recipe, results) in zip(panels, measured.items(), strict=True):
+        medians = [statistics.median(values) for values in results.values()]
+        spread = [
+            [median - min(values) for median, values in zip(medians, results.values(), strict=True)],
+            [max(values) - median for median, values in zip(medians, results.values(), strict=True)],
+        ]
+        colors = ["tab:orange" if name.startswith("template") else "tab:gray" for name in results]
+        panel.barh(list(results), medians, xerr=spread, color=colors, ecolor="black", capsize=2)
+        for row, ratio in enumerate(ratios(results, BARE).values()):
+            panel.text(max(results[list(results)[row]]), row, f"  {ratio:.2f} x", va="center")
+        panel.set(title=f"{recipe}.yaml", xlabel="seconds an epoch", xmargin=0.12)
+        panel.title.set_fontsize("medium")
+        panel.invert_yaxis()
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
 def main() -> None:
-    """Run the benchmark and print its table."""
+    """Run the benchmark and print its tables."""
     options = parser(__doc__, rounds=5)
-    options.add_argument("--recipe", choices=RECIPES, default="mlp", help="file in configs/fashion_mnist/")
-    options.add_argument("--epochs", type=int, default=2, help="epochs of each turn that count")
+    options.add_argument("--recipe", nargs="+", choices=RECIPES, default=["mlp"], help="in configs/fashion_mnist/")
+    options.add_argument("--epochs", type=int, default=1, help="epochs of each turn that count")
     options.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     options.add_argument("--compile_mode", help="add the template with its network compiled so")
-    options.add_argument("--only", nargs="*", help="contenders to keep, by the start of their names")
+    options.add_argument("--plot", help="file of a plot to write")
     args = options.parse_args()
-    bench = Bench(args.recipe, str(Path(args.data_dir).absolute()), args.accelerator, args.epochs, args.compile_mode)
-    contenders = {
-        name: run for name, run in bench.contenders.items() if not args.only or name.startswith(("bare", *args.only))
-    }
-    results = take_turns(contenders, args.rounds)
-    print(f"{args.recipe}: seconds an epoch, {args.rounds} rounds of {args.epochs} epochs after one to warm up")
+    data_dir = str(Path(args.data_dir).absolute())
+    measured = {}
     print(machine())
-    print_table(results, "s", "bare loop, tensors in memory")
-    print("largest difference of a weight from the bare loop's:")
-    for name, difference in bench.differences().items():
-        print(f"{name:<42}{difference:8.0e}")
+    for recipe in args.recipe:
+        bench = Bench(recipe, data_dir, args.accelerator, args.epochs, args.compile_mode)
+        measured[recipe] = take_turns(bench.contenders, args.rounds)
+        print(f"{recipe}: seconds an epoch, {args.rounds} rounds of {args.epochs} after one to warm up")
+        print_table(measured[recipe], "s", BARE)
+        print("largest difference of a weight from the bare loop's:")
+        for name, difference in bench.differences().items():
+            print(f"{name:<42}{difference:8.0e}")
+    if args.plot:
+        plot(measured, args.plot)
 
 
 if __name__ == "__main__":

@@ -63,11 +63,18 @@ def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> di
     return results
 
 
+def ratios(results: Mapping[str, Sequence[float]], reference: str) -> dict[str, float]:
+    """Return the median of each contender's ratios, round by round, to the reference."""
+    return {
+        name: statistics.median(value / other for value, other in zip(values, results[reference], strict=True))
+        for name, values in results.items()
+    }
+
+
 def print_table(results: Mapping[str, Sequence[float]], unit: str, reference: str) -> None:
     """Print the spread of each contender and the median of its ratios, round by round, to the reference."""
     print(f"{'':<42}{'min':>8}{'median':>8}{'max':>8} {unit:<4}{'ratio':>8}")
-    for name, values in results.items():
-        ratio = statistics.median(value / other for value, other in zip(values, results[reference], strict=True))
+    for (name, values), ratio in zip(results.items(), ratios(results, reference).values(), strict=True):
         spread = f"{min(values):8.3f}{statistics.median(values):8.3f}{max(values):8.3f}"
         print(f"{name:<42}{spread} {unit:<4}{ratio:8.2f}")
 

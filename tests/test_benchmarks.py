@@ -1,0 +1,69 @@
+"""The benchmarks run, and what they time is the same work: equal weights. Times are never asserted."""
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\./scripts/run python scripts/(benchmark_\w+)\.py(.*)$", README, flags=re.MULTILINE)
+
+
+def run(
+    name: str, options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[Any, str]:
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    module = import_module(name)
+    monkeypatch.setattr(sys, "argv", [name, *options])
+    module.main()
+    return module, capsys.readouterr().out
+
+
+def test_the_readme_names_every_benchmark() -> None:
+    assert {name for name, _ in COMMANDS} == {path.stem for path in (ROOT / "scripts").glob("benchmark_*.py")}
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches:lightning.fabric.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+def test_training_ends_with_equal_weights(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path
+) -> None:
+    ((_, readme_options),) = (command for command in COMMANDS if command[0] == "benchmark_training")
+    options = [*readme_options.split(), "--rounds=1", "--epochs=2", f"--data_dir={fashion_mnist}"]
+    options[options.index("--plot") + 1] = str(workspace / "plot.png")
+    _, out = run("benchmark_training", options, monkeypatch, capsys)
+    assert (workspace / "plot.png").stat().st_size > 10_000
+    recipes = out.split("largest difference of a weight from the bare loop's:\n")[1:]
+    assert len(recipes) == 3
+    for lines in recipes:
+        differences = dict(re.findall(r"^(\w.*?)  +(\d+e[+-]\d+)$", lines, flags=re.MULTILINE))
+        assert {"template", "template, 1 step per execution"} < differences.keys()
+        for contender, difference in differences.items():
+            if not contender.startswith("usual") or lines is recipes[0]:  # it shuffles with torch's own order
+                assert float(difference) <= 1e-6, contender
+
+
+def test_evaluation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path
+) -> None:
+    _, out = run("benchmark_evaluation", ["--rounds=1", f"--data_dir={fashion_mnist}"], monkeypatch, capsys)
+    assert len(re.findall(r"^template .* s +\d+\.\d+$", out, flags=re.MULTILINE)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["benchmark_startup", "benchmark_memory"])
+def test_processes(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_fashion_mnist: Path
+) -> None:
+    if name == "benchmark_memory":
+        monkeypatch.syspath_prepend(ROOT / "scripts")
+        memory = import_module(name)
+        assert memory.growth(1, points=2000)["seconds"] > 0
+        return
+    _, out = run(name, ["--rounds=1"], monkeypatch, capsys)
+    assert len(re.findall(r" s +\d+\.\d+$", out, flags=re.MULTILINE)) == 4
