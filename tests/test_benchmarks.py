@@ -28,7 +28,9 @@ def test_the_readme_names_every_benchmark() -> None:
     assert {name for name, _ in COMMANDS} == {path.stem for path in (ROOT / "scripts").glob("benchmark_*.py")}
 
 
-@pytest.mark.filterwarnings("ignore:The number of training batches:lightning.fabric.utilities.warnings.PossibleUserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:The number of training batches:lightning.fabric.utilities.warnings.PossibleUserWarning"
+)
 @pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 def test_training_ends_with_equal_weights(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path

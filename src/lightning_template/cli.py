@@ -20,20 +20,10 @@ from lightning_template.errors import one_line, shorten
 from lightning_template.overrides import strip_defaults
 from lightning_template.runs import summarise
 
-NAMED_CALLBACKS: dict[str, tuple[dict[str, Any], str]] = {
-    "checkpoint": (
-        {"class_path": "lightning_template.callbacks.BestAndLast"},
-        "Keeps the best and the last checkpoint; null for none.",
-    ),
-    "predictions": (
-        {"class_path": "lightning_template.callbacks.PredictionWriter"},
-        "Writes what `predict` predicts; null for none.",
-    ),
-    "progress_bar": (
-        # its own 100 redraws a second take time from training
-        {"class_path": "lightning.pytorch.callbacks.RichProgressBar", "init_args": {"refresh_rate": 4}},
-        "Shows how far the run is; null for none.",
-    ),
+NAMED_CALLBACKS = {
+    "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
+    "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
+    "progress_bar": ("ClockedProgressBar", "Shows how far the run is; null for none."),
 }
 """Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
 
@@ -114,15 +104,16 @@ class TemplateCLI(LightningCLI):
         except ValueError as error:
             raise ValueError(shorten(str(error), [])) from error
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Return the subcommands, each with the arguments of its method that are not options."""
-        return {name: skipped | {"weights_only"} for name, skipped in LightningCLI.subcommands().items()}
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
+        """Return the subcommand asked for, so that no parser is built but its, with what is not an option."""
+        name = self.command_line.args[0]
+        return {name: super().subcommands()[name] | {"weights_only"}}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the Trainer's."""
         parser.add_argument("--experiment", type=str | None, help="Name of the folder that holds the runs.")
-        for name, (default, description) in NAMED_CALLBACKS.items():
+        for name, (class_name, description) in NAMED_CALLBACKS.items():
+            default = {"class_path": f"lightning_template.callbacks.{class_name}"}
             parser.add_argument(f"--callbacks.{name}", type=Callback | None, default=default, help=description)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:

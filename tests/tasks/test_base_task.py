@@ -298,7 +298,12 @@ def test_a_checkpoint_of_a_task_made_in_python(tmp_path: Path) -> None:
     trainer.fit(task, make_line())
     trainer.save_checkpoint(path := tmp_path / "task.ckpt")
     saved = torch.load(path, weights_only=True)
-    assert saved["hyper_parameters"] == {"quantile": 0.9, "lr_scheduler_interval": "step", "steps_per_execution": 50}
+    assert saved["hyper_parameters"] == {
+        "quantile": 0.9,
+        "lr_scheduler_interval": "step",
+        "steps_per_execution": 50,
+        "compile_mode": None,
+    }
     assert saved["global_step"] == 2 * 4
 
     loaded = QuantileTask.load_from_checkpoint(path, network=MLP(1, [4], 1), **parts)

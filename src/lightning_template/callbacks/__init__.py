@@ -2,6 +2,7 @@
 
 from lightning_template.callbacks.best_and_last import BestAndLast
 from lightning_template.callbacks.prediction_writer import PredictionWriter
+from lightning_template.callbacks.progress_bar import ClockedProgressBar
 from lightning_template.callbacks.run_directory import RunDirectory
 
-__all__ = ["BestAndLast", "PredictionWriter", "RunDirectory"]
+__all__ = ["BestAndLast", "ClockedProgressBar", "PredictionWriter", "RunDirectory"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lightning_template.datamodules import fashion_mnist_files as files
@@ -65,5 +66,5 @@ class FashionMNISTDataModule(InMemoryDataModule):
 
     def transform(self, inputs: Tensor) -> Tensor:
         """Turn images of bytes `(N, 28, 28)` into floats `(N, 1, 28, 28)`."""
-        images = inputs.unsqueeze(1).float().div_(255)
-        return images.sub_(MEAN).div_(STD) if self.normalize else images
+        images = inputs.unsqueeze(1)
+        return torch.sub(images, 255 * MEAN).div_(255 * STD) if self.normalize else torch.div(images, 255)

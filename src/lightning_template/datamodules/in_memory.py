@@ -25,7 +25,7 @@ class InMemoryDataModule(LightningDataModule):
         val_fraction: Fraction in [0, 1) of the training samples that are kept for validation, drawn by `seed`.
         val_on_test: Whether the test set serves for validation. Tutorials do so; their scores are optimistic.
         shuffle: Whether training samples come in another order each epoch.
-        augmentations: Random changes of training inputs, one after the other.
+        augmentations: Random changes of stored training inputs, one after the other; none if not given.
         num_workers: Number of processes that prepare training batches; for tensors in memory 0 is fastest.
         on_device: Whether the data stay on the device that trains, so that no batch has to be copied there.
         seed: Seed of the split, of the order and of the augmentations.
@@ -41,7 +41,7 @@ class InMemoryDataModule(LightningDataModule):
         val_fraction: float = 0.1,
         val_on_test: bool = False,
         shuffle: bool = True,
-        augmentations: Sequence[Augmentation] = (),
+        augmentations: Sequence[Augmentation] | None = None,
         num_workers: int = 0,
         on_device: bool = False,
         seed: int = 0,
@@ -62,7 +62,7 @@ class InMemoryDataModule(LightningDataModule):
         self.val_fraction = val_fraction
         self.val_on_test = val_on_test
         self.shuffle = shuffle
-        self.augmentations = augmentations
+        self.augmentations = augmentations or ()
         self.num_workers = num_workers
         self.on_device = on_device
         self.seed = seed

@@ -128,8 +128,10 @@ class SupervisedTask(LightningModule):
         measures.add(loss, outputs, targets, self.predict)
         if is_watched(self.trainer):
             measures.update(self.predict)
-            self.log(f"{stage}/loss", measures.loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
-            self.log_dict(measures.metrics, on_step=False, on_epoch=True)
+            if not measures.loss.is_logged:  # once in an epoch: Lightning keeps them until its end
+                measures.loss.is_logged = True
+                self.log(f"{stage}/loss", measures.loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
+                self.log_dict(measures.metrics, on_step=False, on_epoch=True)
         return loss
 
     def setup(self, stage: str) -> None:

@@ -56,6 +56,7 @@ class Measures(nn.Module):
             outputs, targets = (torch.cat(outputs),), (torch.cat(targets),)
         for batch, target in zip(outputs, targets, strict=True):
             self.metrics.update(predict(_at_least_single(batch)), _at_least_single(target))
+        self.metrics.items()  # brings metrics that share their sums with another up to date
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to another device, and keep the precision: in half precision, a sum of thousands stops to grow."""
