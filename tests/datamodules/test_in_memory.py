@@ -12,6 +12,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader
 
 from lightning_template.datamodules import InMemoryDataModule
+from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader
 from lightning_template.tasks import RegressionTask
 
@@ -173,14 +174,15 @@ def test_overfitting_is_not_shuffled(num_workers: int) -> None:
     assert fit(data, overfit_batches=2) == [in_order(TRAIN[:16], 8)] * 3
 
 
-def shift(inputs: Tensor, generator: torch.Generator) -> Tensor:
-    return inputs + torch.randint(1, 1000, inputs.shape, generator=generator)
+class Shift(Augmentation):
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return images + torch.randint(1, 1000, images.shape, generator=generator)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 def test_training_inputs_alone_are_augmented() -> None:
-    plain, augmented = make_numbers(), make_numbers(augmentations=[shift])
-    helped = make_numbers(augmentations=[shift], num_workers=2)
+    plain, augmented = make_numbers(), make_numbers(augmentations=[Shift()])
+    helped = make_numbers(augmentations=[Shift()], num_workers=2)
     batches, changed, by_workers = ([x for x, _ in data.train_dataloader()] for data in (plain, augmented, helped))
     assert all((after > before).all() for before, after in zip(batches, changed, strict=True))
     assert all(map(torch.equal, changed, by_workers))

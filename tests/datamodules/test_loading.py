@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, TensorBatches, mix_seeds, split_indices
 
 SIZES = list(itertools.product([1, 2, 5, 12, 13, 31], [1, 2, 3, 8, 40], [1, 2, 3, 4]))
@@ -167,13 +168,14 @@ def test_a_batch_is_transformed_as_a_whole() -> None:
     assert torch.equal(images, torch.arange(12, dtype=torch.uint8).view(6, 2))
 
 
-def add_noise(inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return inputs + torch.rand(inputs.shape, generator=generator)
+class AddNoise(Augmentation):
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return images + torch.rand(images.shape, generator=generator)
 
 
 def augmented(seed: int = 0, epoch: int = 0, rank: int = 0, repeats: int = 1) -> list[torch.Tensor]:
     data = TensorBatches(
-        torch.zeros(12), torch.zeros(12), lambda inputs: 2 * inputs, augmentations=[add_noise] * repeats
+        torch.zeros(12), torch.zeros(12), lambda inputs: 2 * inputs, augmentations=[AddNoise()] * repeats
     )
     order = BatchOrder(12, 3, seed=seed, num_replicas=2, rank=rank)
     order.set_epoch(epoch)

@@ -346,6 +346,7 @@ def test_less_than_one_step_is_refused() -> None:
         RegressionTask(nn.Identity(), nn.MSELoss(), partial(Adam, lr=1e-3), steps_per_execution=0)
 
 
+@pytest.mark.slow
 def test_compiling_is_in_place() -> None:
     plain, compiled = (
         RegressionTask(MLP(1, [3], 1), nn.MSELoss(), partial(SGD, lr=0.1), compile_mode=mode)

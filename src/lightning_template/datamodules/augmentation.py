@@ -6,16 +6,22 @@ every parameter there, so that the result is a pure function of the images and t
 """
 
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-Augmentation = Callable[[Tensor, torch.Generator], Tensor]
+
+class Augmentation(ABC):
+    """Maps images `(N, ..., height, width)` and a CPU generator to a new batch of the same shape, dtype and device."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return changed images."""
 
 
-class RandomCrop:
+class RandomCrop(Augmentation):
     """Pads each image and cuts a window of its original size at a random place: a shift by up to `padding` pixels.
 
     Args:
@@ -51,7 +57,7 @@ class RandomCrop:
         return padded.flatten().unfold(0, width, 1).index_select(0, starts.flatten()).view(images.shape)
 
 
-class RandomHorizontalFlip:
+class RandomHorizontalFlip(Augmentation):
     """Mirrors each image left to right with a given probability.
 
     Args:
@@ -77,7 +83,7 @@ class RandomHorizontalFlip:
         return torch.cat([images, images.flip(-1)]).index_select(0, choices.to(images.device))
 
 
-class RandomErasing:
+class RandomErasing(Augmentation):
     """Replaces one rectangle of each image by a constant with a given probability.
 
     Sides are rounded to whole pixels and clipped to the image; every position inside the image is equally likely.
