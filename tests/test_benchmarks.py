@@ -63,6 +63,7 @@ def test_evaluation(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # imports take long where nothing is cached
 @pytest.mark.parametrize("name", ["benchmark_startup", "benchmark_memory"])
 def test_processes(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny_fashion_mnist: Path
