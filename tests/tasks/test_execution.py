@@ -341,6 +341,28 @@ def test_manual_optimization_stays_what_it_is(
     )
 
 
+def test_an_interrupted_run_leaves_nothing_to_the_next() -> None:
+    class Interrupt(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+            if trainer.global_step == 7:
+                raise RuntimeError("interrupted")
+
+    task = RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=0.0))
+    data = LineDataModule(num_points=75, batch_size=5, val_fraction=0.2)
+    silent: Made = dict.fromkeys(
+        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
+    )
+    with pytest.raises(RuntimeError, match="interrupted"):
+        Trainer(accelerator="cpu", max_epochs=1, callbacks=[Interrupt()], **silent).fit(task, data)
+    trainer = Trainer(accelerator="cpu", max_epochs=1, **silent)
+    trainer.fit(task, data)
+    assert data.train_set is not None
+    inputs, targets = (part[data.train_set.indices] for part in (data.train_set.inputs, data.train_set.targets))
+    expected = nn.functional.mse_loss(task(inputs), targets).item()
+    assert trainer.callback_metrics["train/loss"].item() == pytest.approx(expected)
+    assert trainer.callback_metrics["train/mse"].item() == pytest.approx(expected)
+
+
 def test_less_than_one_step_is_refused() -> None:
     with pytest.raises(ValueError, match="`steps_per_execution` must be at least 1, got 0"):
         RegressionTask(nn.Identity(), nn.MSELoss(), partial(Adam, lr=1e-3), steps_per_execution=0)

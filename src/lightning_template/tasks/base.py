@@ -135,7 +135,9 @@ class SupervisedTask(LightningModule):
         return loss
 
     def setup(self, stage: str) -> None:
-        """Prepare the Trainer to make several steps in one go."""
+        """Start measuring anew, and prepare the Trainer to make several steps in one go."""
+        for measures in (self.train_measures, self.val_measures, self.test_measures):
+            measures.reset()  # an interrupted run may have left something
         if stage == "fit":
             run_in_executions(
                 self, SupervisedTask, self.steps_per_execution, lambda: self.train_measures.update(self.predict)

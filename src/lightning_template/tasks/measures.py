@@ -58,6 +58,12 @@ class Measures(nn.Module):
             self.metrics.update(predict(_at_least_single(batch)), _at_least_single(target))
         self.metrics.items()  # brings metrics that share their sums with another up to date
 
+    def reset(self) -> None:
+        """Start anew, and forget the batches that wait."""
+        self._waiting, self._num_values = [], 0
+        self.loss.reset()
+        self.metrics.reset()
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to another device, and keep the precision: in half precision, a sum of thousands stops to grow."""
         super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]
