@@ -151,7 +151,11 @@ def test_batches_are_those_of_torch(batch_size: int) -> None:
         assert torch.equal(targets, wanted_targets)
 
 
-def test_a_batch_is_transformed_as_a_whole() -> None:
+@pytest.mark.parametrize(("bytes_at_once", "together"), [(2**20, [3]), (4, [2, 1]), (3, [2, 1]), (0, [2, 1])])
+def test_several_batches_are_transformed_together(
+    bytes_at_once: int, together: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightning_template.datamodules.loading.BYTES_AT_ONCE", bytes_at_once)
     given: list[Tensor] = []
 
     def halve(inputs: Tensor) -> Tensor:
@@ -164,7 +168,7 @@ def test_a_batch_is_transformed_as_a_whole() -> None:
     batches = list(InMemoryLoader(data, BatchOrder(3, 2)))
     assert [inputs.tolist() for inputs, _ in batches] == [[[5, 5.5], [3, 3.5]], [[1, 1.5]]]
     assert [targets.tolist() for _, targets in batches] == [[5, 3], [1]]
-    assert [(inputs.dtype, len(inputs)) for inputs in given] == [(torch.uint8, 2), (torch.uint8, 1)]
+    assert [(inputs.dtype, len(inputs)) for inputs in given] == [(torch.uint8, size) for size in together]
     assert torch.equal(images, torch.arange(12, dtype=torch.uint8).view(6, 2))
 
 

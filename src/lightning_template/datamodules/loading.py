@@ -1,6 +1,7 @@
 """Whole batches from tensors in memory: no Python for single samples."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,9 @@ from torch.utils.data import Dataset, DistributedSampler
 from lightning_template.datamodules.augmentation import Augmentation
 
 Transform = Callable[[Tensor], Tensor]
+
+BYTES_AT_ONCE = 2**20
+"""Bytes of stored inputs that are made into batches at once: what still fits a processor's cache as floats."""
 
 
 def split_indices(num_samples: int, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -56,7 +60,7 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
     Args:
         inputs: Inputs `(N, ...)`, in any dtype that saves memory.
         targets: Targets `(N, ...)`, on the same device.
-        transform: Turns a batch of stored inputs into what the network takes.
+        transform: Turns stored inputs into what the network takes, each sample alike in whatever batch it is.
         indices: Which samples to use, in this order; all of them if not given.
         augmentations: Random changes of the stored inputs, one after the other, before `transform`.
     """
@@ -80,15 +84,27 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: BatchIndex) -> tuple[Tensor, Tensor]:
         """Return a batch of inputs and targets."""
-        indices = self.indices.index_select(0, index.positions).to(self.inputs.device)
+        return self.prepare([index])[0]
+
+    def prepare(self, batches: Sequence[BatchIndex]) -> list[tuple[Tensor, Tensor]]:
+        """Return several batches, in less time than one by one."""
+        sizes = [len(batch.positions) for batch in batches]
+        positions = torch.cat([batch.positions for batch in batches])
+        indices = self.indices.index_select(0, positions).to(self.inputs.device)
         inputs = self.inputs.index_select(0, indices)  # half the time of `self.inputs[indices]`
+        targets = self.targets.index_select(0, indices)
         if self.augmentations:
-            generator = torch.Generator().manual_seed(mix_seeds(*index.moment))
-            for augment in self.augmentations:
-                inputs = augment(inputs, generator)
+            parts = zip(torch.split(inputs, sizes), batches, strict=True)
+            inputs = torch.cat([self._augment(part, batch) for part, batch in parts])
         if self.transform is not None:
             inputs = self.transform(inputs)
-        return inputs, self.targets.index_select(0, indices)
+        return list(zip(torch.split(inputs, sizes), torch.split(targets, sizes), strict=True))
+
+    def _augment(self, inputs: Tensor, index: BatchIndex) -> Tensor:
+        generator = torch.Generator().manual_seed(mix_seeds(*index.moment))
+        for augment in self.augmentations:
+            inputs = augment(inputs, generator)
+        return inputs
 
 
 def mix_seeds(*seeds: int) -> int:
@@ -171,5 +187,8 @@ class InMemoryLoader:
         return len(self.batch_sampler)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for index in self.batch_sampler:
-            yield self.batches[index]
+        stored = self.batches.inputs
+        batch_bytes = self.batch_sampler.batch_size * stored[:1].nbytes
+        indices = iter(self.batch_sampler)
+        while some := list(islice(indices, max(1, BYTES_AT_ONCE // max(1, batch_bytes)))):
+            yield from self.batches.prepare(some)

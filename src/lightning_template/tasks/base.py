@@ -127,7 +127,8 @@ class SupervisedTask(LightningModule):
         loss = self.compute_loss(outputs, targets)
         measures.add(loss, outputs, targets, self.predict)
         if is_watched(self.trainer):
-            measures.update(self.predict)
+            if not self.trainer.training:
+                measures.update(self.predict)
             if not measures.loss.is_logged:  # once in an epoch: Lightning keeps them until its end
                 measures.loss.is_logged = True
                 self.log(f"{stage}/loss", measures.loss, on_step=False, on_epoch=True, prog_bar=stage == "val")

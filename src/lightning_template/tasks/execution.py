@@ -26,7 +26,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
-MAX_SECONDS = 0.25
+MAX_SECONDS = 0.5
 """Longest time that the inner steps of an execution go on, so that progress bar and timer are served in time."""
 
 AROUND_A_STEP = ("on_train_batch_start", "on_train_batch_end")
@@ -73,9 +73,9 @@ def is_watched(trainer: Trainer) -> bool:
 
     Nobody does within an execution, nor in an evaluation before its last batch.
     """
-    if trainer.training:
-        return not getattr(trainer.fit_loop.epoch_loop, "is_inner_step", False)
-    return trainer._evaluation_loop.batch_progress.is_last_batch
+    if getattr(trainer.fit_loop.epoch_loop, "is_inner_step", False):
+        return False
+    return trainer.training or trainer._evaluation_loop.batch_progress.is_last_batch
 
 
 class ExecutionLoop(_TrainingEpochLoop):
@@ -86,8 +86,6 @@ class ExecutionLoop(_TrainingEpochLoop):
     end_epoch: Callable[[], object]
     is_inner_step = False
     """Whether the running step is one that Lightning does not look at."""
-    _num_inner = 0
-    _deadline = math.inf
     _announced = False
 
     def run(self, data_fetcher: _DataFetcher) -> None:
@@ -95,34 +93,25 @@ class ExecutionLoop(_TrainingEpochLoop):
         self._lightning_does_all = self.steps_per_execution == 1 or self._must_stay_single(data_fetcher)
         self._steps_directly = _steps_directly(self.trainer, self.base)
         super().run(data_fetcher)
-        self.is_inner_step = False
         self.end_epoch()
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
-        """Make one training step."""
-        self.is_inner_step = not (self._lightning_does_all or self._ends_execution())
-        if self.is_inner_step:
-            self._num_inner += 1
-            self._inner_step(data_fetcher)
-        else:
-            super().advance(data_fetcher)
-            self._num_inner = 0
-            # Ranks must end their executions alike: their clocks would not.
-            self._deadline = time.monotonic() + MAX_SECONDS if self.trainer.world_size == 1 else math.inf
-
-    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
-        """Do what is due after a step; after an inner step that is hardly ever anything."""
+        """Make the training steps of an execution."""
         trainer = self.trainer
-        if (
-            not self.is_inner_step
-            or trainer.should_stop
-            or trainer.received_sigterm
-            or trainer.lr_scheduler_configs
-            or trainer._val_check_time_interval is not None
-        ):
-            super().on_advance_end(data_fetcher)
-        elif not self._should_accumulate():
-            self._batches_that_stepped += 1
+        if not self._lightning_does_all:
+            # Ranks must end their executions alike: their clocks would not.
+            deadline = time.monotonic() + MAX_SECONDS if trainer.world_size == 1 else math.inf
+            num_steps = 1
+            while num_steps < self.steps_per_execution and not self._is_due(deadline):
+                self._inner_step(data_fetcher)
+                if trainer.should_stop or trainer.received_sigterm:
+                    return
+                if trainer.lr_scheduler_configs:
+                    self.update_lr_schedulers("step", update_plateau_schedulers=True)
+                if trainer.accumulate_grad_batches == 1 or not self._should_accumulate():
+                    self._batches_that_stepped += 1
+                num_steps += 1
+        super().advance(data_fetcher)
 
     def _must_stay_single(self, data_fetcher: _DataFetcher) -> bool:
         """Tell whether somebody has to see each step, and say who."""
@@ -139,15 +128,14 @@ class ExecutionLoop(_TrainingEpochLoop):
             _logger.info("each step on its own, not %d in one go: %s", self.steps_per_execution, ", ".join(reasons))
         return bool(reasons)
 
-    def _ends_execution(self) -> bool:
+    def _is_due(self, deadline: float) -> bool:
+        """Tell whether something has to be done after the next step."""
         trainer = self.trainer
         number = self.batch_progress.current.ready + 1
         return bool(
-            self._num_inner + 1 >= self.steps_per_execution
-            or number >= trainer.num_training_batches
+            number >= trainer.num_training_batches
             or (self._batches_that_stepped + 1) % (trainer.log_every_n_steps or math.inf) == 0
-            or trainer.should_stop
-            or time.monotonic() >= self._deadline
+            or time.monotonic() >= deadline
             or self.restarting
             or (self.max_steps != -1 and self.global_step + 1 >= self.max_steps)
             or self._validates_after(number)
@@ -155,7 +143,9 @@ class ExecutionLoop(_TrainingEpochLoop):
 
     def _validates_after(self, number: int) -> bool:
         trainer = self.trainer
-        interval = trainer.val_check_batch
+        seconds, interval = trainer._val_check_time_interval, trainer.val_check_batch
+        if seconds is not None:
+            return bool(time.monotonic() >= trainer._last_val_time + seconds)
         if interval in (None, math.inf) or not self._should_check_val_epoch():
             return False
         if trainer.check_val_every_n_epoch is None:
@@ -165,6 +155,7 @@ class ExecutionLoop(_TrainingEpochLoop):
     def _inner_step(self, data_fetcher: _DataFetcher) -> None:
         """Do what `advance` does, less what the module's docstring says."""
         trainer = self.trainer
+        self.is_inner_step = True
         batch, _, _ = next(data_fetcher)
         batch_idx = self.batch_idx + 1
         self.batch_progress.is_last_batch = data_fetcher.done
@@ -181,6 +172,7 @@ class ExecutionLoop(_TrainingEpochLoop):
         if trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
         self.batch_progress.increment_completed()
+        self.is_inner_step = False
 
     def _to_device(self, batch: Any) -> Any:
         trainer = self.trainer
@@ -194,21 +186,24 @@ class ExecutionLoop(_TrainingEpochLoop):
     def _step(self, batch: Any, batch_idx: int) -> None:
         """Do what `automatic_optimization` does where no hook is to be called within a step."""
         trainer = self.trainer
-        optimizer, precision = trainer.optimizers[0], trainer.precision_plugin
+        task, optimizer, precision = trainer.lightning_module, trainer.optimizers[0], trainer.precision_plugin
         progress = self.automatic_optimization.optim_progress.optimizer
-        loss = call._call_strategy_hook(trainer, "training_step", batch, batch_idx)
-        if batch_idx % trainer.accumulate_grad_batches == 0:
+        accumulate = trainer.accumulate_grad_batches
+        task._current_fx_name = "training_step"  # for what the task may log
+        with precision.train_step_context():
+            loss = task.training_step(batch, batch_idx)
+        if batch_idx % accumulate == 0:
             progress.zero_grad.increment_ready()
             progress.zero_grad.increment_started()
             optimizer.zero_grad()
             progress.zero_grad.increment_completed()
-        (loss / trainer.accumulate_grad_batches).backward()
-        if not self._should_accumulate():
+        if accumulate > 1:
+            loss = loss / accumulate
+        loss.backward()
+        if accumulate == 1 or not self._should_accumulate():
             progress.step.increment_ready()
             if trainer.gradient_clip_val is not None:
-                precision._clip_gradients(
-                    trainer.lightning_module, optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
-                )
+                precision._clip_gradients(task, optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
             optimizer.step()
             progress.step.increment_completed()
 
