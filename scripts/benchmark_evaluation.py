@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmark_training import RECIPES
-from benchmarking import ROOT, EpochClock, as_in_a_terminal, machine, parser, print_table, run_command, take_turns
+from benchmarking import ROOT, TestClock, as_in_a_terminal, machine, parser, print_table, run_command, take_turns
 from lightning_template.datamodules import FashionMNISTDataModule
 
 
@@ -29,7 +29,6 @@ def bare(network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> flo
 
 def template(recipe: str, data_dir: str) -> float:
     """Run `test`, and time it from the first hook of the test to the last."""
-    EpochClock.times.clear()
     with tempfile.TemporaryDirectory() as folder, as_in_a_terminal():
         run_command(
             "test",
@@ -38,9 +37,9 @@ def template(recipe: str, data_dir: str) -> float:
             "--allow_untrained",
             "--trainer.accelerator=cpu",
             f"--trainer.default_root_dir={folder}",
-            "--trainer.callbacks=benchmarking.EpochClock",
+            "--trainer.callbacks=benchmarking.TestClock",
         )
-    start, end = EpochClock.times
+    start, end = TestClock.times
     return end - start
 
 

@@ -1,13 +1,14 @@
 """Seconds that an epoch of training and validation takes: the template beside loops written by hand.
 
-Every contender starts from the same weights and sees the same batches, so the weights at the end are compared too. With
-the template everything is on: progress bar, TensorBoard, checkpoints, loss and metrics of training and validation.
+The epochs of each contender alternate with those of a bare loop, so that a machine that speeds up or slows down favours
+neither. Both start from the same weights and see the same batches, so the weights at the end are compared too. With the
+template everything is on: progress bar, TensorBoard, checkpoints, loss and metrics of training and validation.
 """
 
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,14 +25,14 @@ from torchvision.transforms.functional import to_tensor
 
 from benchmarking import (
     ROOT,
+    Alternation,
     EpochClock,
     as_in_a_terminal,
     machine,
     parser,
-    print_table,
-    ratios,
+    print_rows,
+    ratio,
     run_command,
-    take_turns,
 )
 from lightning_template.datamodules import FashionMNISTDataModule
 from lightning_template.datamodules.loading import BatchOrder
@@ -143,7 +144,7 @@ class Bench:
         self.device = torch.device("cuda" if device == "gpu" else device)
         self.accelerator = device
         self.epochs = epochs
-        self.weights: dict[str, Weights] = {}
+        self.differences: dict[str, float] = {}
         data = FashionMNISTDataModule(data_dir, **self.recipe.data)
         data.prepare_data()
         data.setup("fit")
@@ -158,25 +159,48 @@ class Bench:
             if part.transform
         )
         self.order = BatchOrder(len(self.train[0]), data.batch_size, shuffle=data.shuffle)
-        self.contenders: dict[str, Callable[[], float]] = {BARE: self.bare}
+        self.contenders: dict[str, Callable[[Alternation], Weights]] = {}
         if name == "mlp":
             self.contenders["document 001's loop"] = self.document
         if self.recipe.max_lr is None:
             self.contenders["usual LightningModule, tensors in memory"] = self.usual
-        self.contenders["template, 1 step per execution"] = partial(self.template, "--model.steps_per_execution=1")
+        self.contenders["template, 1 step per execution"] = lambda alternation: self.template(
+            alternation, "--model.steps_per_execution=1"
+        )
         self.contenders["template"] = self.template
         if compile_mode:
-            self.contenders[f"template, {compile_mode}"] = partial(
-                self.template, f"--model.compile_mode={compile_mode}"
+            self.contenders[f"template, {compile_mode}"] = lambda alternation: self.template(
+                alternation, f"--model.compile_mode={compile_mode}"
             )
 
-    def _keep(self, name: str, weights: Weights) -> None:
-        self.weights[name] = {key: value.cpu().clone() for key, value in weights.items()}
+    def compare(self) -> tuple[dict[str, list[float]], dict[str, float]]:
+        """Return the seconds of each epoch of each contender, and its ratio to the bare loop.
 
-    def bare(self) -> float:
-        """Train with a loop written by hand, over tensors of floats."""
+        The largest difference of a weight from the bare loop's goes to `differences`.
+        """
+        results: dict[str, list[float]] = {BARE: []}
+        ratios = {BARE: 1.0}
+        for name, train in self.contenders.items():
+            sys.stderr.write(f"\r{self.name}: {name:<60}")
+            bare = self._new_network()
+            alternation = Alternation(self.bare(bare))
+            weights = train(alternation)
+            seconds, bare_seconds = alternation.seconds[1:], alternation.other_seconds[1:]
+            results[name] = seconds
+            results[BARE] += bare_seconds
+            ratios[name] = ratio(seconds, bare_seconds)
+            self.differences[name] = max(
+                (weights[key].double() - value.double()).abs().max().item() for key, value in bare.state_dict().items()
+            )
+        sys.stderr.write(f"\r{'':<80}\r")
+        return results, ratios
+
+    def _new_network(self) -> nn.Module:
         torch.manual_seed(0)
-        network = self.recipe.network().to(self.device)
+        return self.recipe.network().to(self.device)
+
+    def bare(self, network: nn.Module) -> Iterator[None]:
+        """Train with a loop written by hand, over tensors of floats, an epoch for each value asked for."""
         optimizer = self.recipe.optimizer(network.parameters())
         num_steps = (self.epochs + 1) * len(self.order)
         schedule = self.recipe.max_lr and torch.optim.lr_scheduler.OneCycleLR(
@@ -185,8 +209,6 @@ class Bench:
         (x, y), (x_val, y_val) = self.train, self.val
         size = self.order.batch_size
         for epoch in range(self.epochs + 1):
-            if epoch == 1:
-                start = time.perf_counter()
             network.train()
             total, correct = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
             self.order.set_epoch(epoch)
@@ -216,20 +238,16 @@ class Bench:
                     total += nn.functional.cross_entropy(logits, targets) * len(targets)
                     correct += (logits.argmax(1) == targets).sum()
                 _ = total.item() / len(x_val), correct.item() / len(x_val)
-        seconds = (time.perf_counter() - start) / self.epochs
-        self._keep(BARE, network.state_dict())
-        return seconds
+            yield
 
-    def document(self) -> float:
+    def document(self, alternation: Alternation) -> Weights:
         """Train as document 001 does: PIL images, `ToTensor`, DataLoader, a line every 100 batches."""
-        torch.manual_seed(0)
-        network = self.recipe.network()
+        network = self._new_network()
         optimizer = self.recipe.optimizer(network.parameters())
         train, test = (DataLoader(PILImages(*part), batch_size=64) for part in (self.stored_train, self.stored_val))
         loss_fn = nn.CrossEntropyLoss()
-        for epoch in range(self.epochs + 1):
-            if epoch == 1:
-                start = time.perf_counter()
+        for _ in range(self.epochs + 1):
+            alternation.start_epoch()
             network.train()
             for number, (images, labels) in enumerate(train):
                 loss = loss_fn(network(images), labels)
@@ -245,16 +263,15 @@ class Bench:
                     logits = network(images)
                     total += loss_fn(logits, labels).item()
                     correct += (logits.argmax(1) == labels).float().sum().item()
-        seconds = (time.perf_counter() - start) / self.epochs
-        self._keep("document 001's loop", network.state_dict())
-        return seconds
+        alternation.end_epoch()
+        return network.state_dict()
 
-    def usual(self) -> float:
+    def usual(self, alternation: Alternation) -> Weights:
         """Train a usual LightningModule with everything on; its data are in memory, as tensors of floats."""
         seed_everything(0, verbose=False)
+        EpochClock.alternation = alternation
         data = self.recipe.data
         train, val = (TensorDataset(*(part.cpu() for part in parts)) for parts in (self.train, self.val))
-        EpochClock.times.clear()
         with tempfile.TemporaryDirectory() as folder, as_in_a_terminal():
             trainer = Trainer(
                 max_epochs=self.epochs + 1,
@@ -269,11 +286,11 @@ class Bench:
                 DataLoader(val, 1000),
             )
             trainer.fit(module, *loaders)
-        return self._read_clock("usual LightningModule, tensors in memory")
+        return dict(EpochClock.weights)
 
-    def template(self, *options: str) -> float:
+    def template(self, alternation: Alternation, *options: str) -> Weights:
         """Train with `fit`."""
-        EpochClock.times.clear()
+        EpochClock.alternation = alternation
         with tempfile.TemporaryDirectory() as folder, as_in_a_terminal():
             run_command(
                 "fit",
@@ -286,30 +303,17 @@ class Bench:
                 "--trainer.callbacks=benchmarking.EpochClock",
                 *options,
             )
-        name = {(): "template", ("--model.steps_per_execution=1",): "template, 1 step per execution"}
-        return self._read_clock(name.get(options, f"template, {options[-1].split('=')[-1] if options else ''}"))
-
-    def _read_clock(self, name: str) -> float:
-        self._keep(name, EpochClock.weights)
-        return (EpochClock.times[-1] - EpochClock.times[1]) / self.epochs
-
-    def differences(self) -> dict[str, float]:
-        """Return the largest difference of a weight from the bare loop's, after all epochs."""
-        bare = self.weights[BARE]
-        return {
-            name: max((weights[key].double() - bare[key].double()).abs().max().item() for key in bare)
-            for name, weights in self.weights.items()
-        }
+        return dict(EpochClock.weights)
 
 
-def plot(measured: dict[str, dict[str, list[float]]], path: str) -> None:
+def plot(measured: dict[str, tuple[dict[str, list[float]], dict[str, float]]], path: str) -> None:
     """Draw the medians of each recipe's contenders, with their spread and their ratio to the bare loop."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 0.5 + 0.42 * sum(len(results) + 1 for results in measured.values())), dpi=100)
-    heights = [len(results) for results in measured.values()]
+    figure = Figure(figsize=(8, 0.5 + 0.42 * sum(len(ratios) + 1 for _, ratios in measured.values())), dpi=100)
+    heights = [len(ratios) for _, ratios in measured.values()]
     panels = figure.subplots(len(measured), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, (recipe, results) in zip(panels, measured.items(), strict=True):
+    for panel, (recipe, (results, ratios)) in zip(panels, measured.items(), strict=True):
         medians = [statistics.median(values) for values in results.values()]
         spread = [
             [median - min(values) for median, values in zip(medians, results.values(), strict=True)],
@@ -317,8 +321,8 @@ def plot(measured: dict[str, dict[str, list[float]]], path: str) -> None:
         ]
         colors = ["tab:orange" if name.startswith("template") else "tab:gray" for name in results]
         panel.barh(list(results), medians, xerr=spread, color=colors, ecolor="black", capsize=2)
-        for row, ratio in enumerate(ratios(results, BARE).values()):
-            panel.text(max(results[list(results)[row]]), row, f"  {ratio:.2f} x", va="center")
+        for row, (name, seconds) in enumerate(results.items()):
+            panel.text(max(seconds), row, f"  {ratios[name]:.2f} x", va="center")
         panel.set(title=f"{recipe}.yaml", xlabel="seconds an epoch", xmargin=0.12)
         panel.title.set_fontsize("medium")
         panel.invert_yaxis()
@@ -329,9 +333,8 @@ def plot(measured: dict[str, dict[str, list[float]]], path: str) -> None:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    options = parser(__doc__, rounds=5)
+    options = parser(__doc__, rounds=10)
     options.add_argument("--recipe", nargs="+", choices=RECIPES, default=["mlp"], help="in configs/fashion_mnist/")
-    options.add_argument("--epochs", type=int, default=1, help="epochs of each turn that count")
     options.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     options.add_argument("--compile_mode", help="add the template with its network compiled so")
     options.add_argument("--plot", help="file of a plot to write")
@@ -340,12 +343,12 @@ def main() -> None:
     measured = {}
     print(machine())
     for recipe in args.recipe:
-        bench = Bench(recipe, data_dir, args.accelerator, args.epochs, args.compile_mode)
-        measured[recipe] = take_turns(bench.contenders, args.rounds)
-        print(f"{recipe}: seconds an epoch, {args.rounds} rounds of {args.epochs} after one to warm up")
-        print_table(measured[recipe], "s", BARE)
+        bench = Bench(recipe, data_dir, args.accelerator, args.rounds, args.compile_mode)
+        measured[recipe] = bench.compare()
+        print(f"{recipe}: seconds an epoch, {args.rounds} epochs of each after one to warm up")
+        print_rows(measured[recipe][0], "s", measured[recipe][1])
         print("largest difference of a weight from the bare loop's:")
-        for name, difference in bench.differences().items():
+        for name, difference in bench.differences.items():
             print(f"{name:<42}{difference:8.0e}")
     if args.plot:
         plot(measured, args.plot)

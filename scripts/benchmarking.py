@@ -19,35 +19,69 @@ from lightning_template.__main__ import main
 ROOT = Path(__file__).parents[1]
 
 
-class EpochClock(Callback):
-    """Keeps the times at which epochs and tests start and end, with all that Lightning does in between."""
+class Alternation:
+    """Lets a contender's epochs alternate with those of the loop that it is compared to, and times both.
 
-    times: list[float] = []  # noqa: RUF012  # of the latest run, made by the command line
+    Args:
+        other: Makes an epoch of the other loop each time that it is asked for its next value.
+    """
+
+    def __init__(self, other: Iterator[object]) -> None:
+        self.other = other
+        self.seconds: list[float] = []
+        self.other_seconds: list[float] = []
+        self._start: float | None = None
+
+    def start_epoch(self) -> None:
+        """End the contender's epoch, have the other loop make one, and start the contender's next."""
+        self.end_epoch()
+        start = time.perf_counter()
+        next(self.other)
+        self._start = time.perf_counter()
+        self.other_seconds.append(self._start - start)
+
+    def end_epoch(self) -> None:
+        """End the contender's epoch, if one was started."""
+        if self._start is not None:
+            self.seconds.append(time.perf_counter() - self._start)
+            self._start = None
+
+
+class EpochClock(Callback):
+    """Times the epochs of a trainer, with all that Lightning does in between; made by the command line."""
+
+    alternation: Alternation
     weights: dict[str, Tensor] = {}  # noqa: RUF012
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start an epoch."""
-        self.times.append(time.perf_counter())
+        self.alternation.start_epoch()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the last epoch."""
+        self.alternation.end_epoch()
+        self.weights.clear()
+        self.weights.update(pl_module.get_submodule("network").state_dict())
+
+
+class TestClock(Callback):
+    """Times a test from its first hook to its last."""
+
+    times: list[float] = []  # noqa: RUF012
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a test."""
-        self.times.append(time.perf_counter())
+        self.times[:] = [time.perf_counter()]
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End a test."""
         self.times.append(time.perf_counter())
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
-        self.times.append(time.perf_counter())
-        self.weights.clear()
-        self.weights.update(pl_module.get_submodule("network").state_dict())
-
 
 def parser(description: str | None, rounds: int) -> argparse.ArgumentParser:
     """Return a parser with the options of every benchmark."""
     options = argparse.ArgumentParser(description=description)
-    options.add_argument("--rounds", type=int, default=rounds, help="how often the contenders take turns")
+    options.add_argument("--rounds", type=int, default=rounds, help="how often each contender is timed")
     options.add_argument("--data_dir", default="data", help="folder that holds FashionMNIST/raw/")
     return options
 
@@ -63,20 +97,22 @@ def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> di
     return results
 
 
-def ratios(results: Mapping[str, Sequence[float]], reference: str) -> dict[str, float]:
-    """Return the median of each contender's ratios, round by round, to the reference."""
-    return {
-        name: statistics.median(value / other for value, other in zip(values, results[reference], strict=True))
-        for name, values in results.items()
-    }
+def ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios, round by round."""
+    return statistics.median(value / other for value, other in zip(values, others, strict=True))
 
 
 def print_table(results: Mapping[str, Sequence[float]], unit: str, reference: str) -> None:
     """Print the spread of each contender and the median of its ratios, round by round, to the reference."""
+    print_rows(results, unit, {name: ratio(values, results[reference]) for name, values in results.items()})
+
+
+def print_rows(results: Mapping[str, Sequence[float]], unit: str, ratios: Mapping[str, float]) -> None:
+    """Print the spread of each contender and its ratio."""
     print(f"{'':<42}{'min':>8}{'median':>8}{'max':>8} {unit:<4}{'ratio':>8}")
-    for (name, values), ratio in zip(results.items(), ratios(results, reference).values(), strict=True):
+    for name, values in results.items():
         spread = f"{min(values):8.3f}{statistics.median(values):8.3f}{max(values):8.3f}"
-        print(f"{name:<42}{spread} {unit:<4}{ratio:8.2f}")
+        print(f"{name:<42}{spread} {unit:<4}{ratios[name]:8.2f}")
 
 
 def machine() -> str:

@@ -38,8 +38,7 @@ def test_training_ends_with_equal_weights(
     ((_, readme_options),) = (command for command in COMMANDS if command[0] == "benchmark_training")
     options = [
         *readme_options.replace("--recipe", "--recipe cnn").split(),
-        "--rounds=1",
-        "--epochs=2",
+        "--rounds=2",
         f"--data_dir={fashion_mnist}",
     ]
     options[options.index("--plot") + 1] = str(workspace / "plot.png")
@@ -49,7 +48,7 @@ def test_training_ends_with_equal_weights(
     assert len(recipes) == 3
     for lines in recipes:
         differences = dict(re.findall(r"^(\w.*?)  +(\d+e[+-]\d+)$", lines, flags=re.MULTILINE))
-        assert {"template", "template, 1 step per execution"} < differences.keys()
+        assert {"template", "template, 1 step per execution"} <= differences.keys()
         for contender, difference in differences.items():
             if not contender.startswith("usual") or lines is recipes[1]:  # it shuffles with torch's own order
                 assert float(difference) <= 1e-6, contender
