@@ -49,7 +49,7 @@ def growth(factor: int, points: int = 400_000) -> dict[str, float]:
     """Train an epoch on `factor * points` points of the line; return seconds of the epoch and the resident set."""
     code = (
         "import json, resource, sys; sys.path.insert(0, sys.argv.pop(1)); from benchmarking import *;"
-        "run_command(*sys.argv[1:]); seconds = EpochClock.times[-1] - EpochClock.times[-2];"
+        "run_command(*sys.argv[1:]); seconds = EpochClock.alternation.seconds[-1];"
         "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024;"
         "print(json.dumps({'seconds': seconds, 'MB': peak}))"
     )

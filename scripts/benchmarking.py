@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import platform
 import statistics
@@ -50,7 +51,7 @@ class Alternation:
 class EpochClock(Callback):
     """Times the epochs of a trainer, with all that Lightning does in between; made by the command line."""
 
-    alternation: Alternation
+    alternation = Alternation(itertools.repeat(None))
     weights: dict[str, Tensor] = {}  # noqa: RUF012
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

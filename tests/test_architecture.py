@@ -13,10 +13,13 @@ from conftest import ROOT
 PACKAGE = ROOT / "src" / "lightning_template"
 ALLOWED = {
     "networks": {"torch"},
-    "tasks": {"torch", "torchmetrics", "lightning"},
+    "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
+    "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
     "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock"},
-    "callbacks": {"torch", "lightning", "lightning_template.runs"},
+    "callbacks": {"torch", "lightning", "filelock"}
+    | {f"lightning_template.{name}" for name in ("errors", "loops", "runs")},
     "runs": set(),
+    "changes": set(),
     "errors": set(),
     "completion": set(),
     "command_line": {"yaml", "lightning_template.errors", "lightning_template.runs"},

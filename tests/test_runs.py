@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ def make_run(root: Path, *words: str) -> Path:
     (run / "config.yaml").touch()
     (run / "checkpoints").mkdir()
     for word in words:
-        (run / "checkpoints" / f"{word}.ckpt").touch()
+        with zipfile.ZipFile(run / "checkpoints" / f"{word}.ckpt", "w") as archive:
+            archive.writestr("data.pkl", word)
     return run
 
 

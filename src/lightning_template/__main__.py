@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning_template import __version__
 from lightning_template.completion import bash_completion
-from lightning_template.errors import nearest, one_line
+from lightning_template.errors import Stopped, nearest, one_line
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
@@ -22,6 +22,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
   --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
   --allow_untrained                validate, test, predict: do without a checkpoint
+  --allow_changes                  fit: go on from a checkpoint though the run will end otherwise
   --test_after_fit                 fit: test the best checkpoint afterwards
   --experiment NAME                folder of the runs in lightning_logs/
   --seed_everything N              seed of initial weights and augmentation; 0 if not given
@@ -46,7 +47,7 @@ def main() -> int:
     """Run the command line in `sys.argv`.
 
     Returns:
-        Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 130 after an interrupt.
+        Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 130 after an interrupt, 143 after SIGTERM.
     """
     args = sys.argv[1:]
     debug = "--debug" in args or os.environ.get(DEBUG_VARIABLE, "0") != "0"
@@ -57,6 +58,8 @@ def main() -> int:
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with 1 after an interrupt
             return 130
+        if isinstance(error, Stopped) and error.message:
+            sys.stderr.write(f"lightning-template: {error.message}\n")
         raise
     except Exception as error:
         if debug:

@@ -1,9 +1,48 @@
-"""What is asked of a checkpoint before it is used."""
+"""How checkpoints are written, and what is asked of one before it is used."""
 
+import os
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule
+
+from lightning_template.runs import is_whole
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints that are whole or absent: beside their place, flushed, verified, and only then renamed.
+
+    Lightning's own writes to the system's temporary folder, from where a move may be a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint.
+
+        Raises:
+            OSError: If it cannot be written, or is not what was written when it is read again. What lay at `path` is
+                still there then.
+        """
+        if "://" in str(path):  # not a file of this machine
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        path = Path(path)
+        part = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if not is_whole(part):
+                raise OSError("what was read is not what was written")
+            part.replace(path)
+        except (OSError, RuntimeError) as error:  # torch has errors of its own for a full disk
+            raise OSError(f"cannot write {path}: {' '.join(str(error).split())}") from error
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def check_checkpoint(path: Path, model: LightningModule) -> None:
@@ -16,6 +55,8 @@ def check_checkpoint(path: Path, model: LightningModule) -> None:
     Raises:
         ValueError: If the file is no checkpoint, or its weights have other names or shapes than the model's.
     """
+    if zipfile.is_zipfile(path) and not is_whole(path):
+        raise ValueError(f"{path} is damaged: its checksums do not match")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:

@@ -8,13 +8,16 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lightning_template.callbacks import PredictionWriter, RunDirectory
-from lightning_template.checkpoints import check_checkpoint
+from lightning_template.callbacks.optimizer_options import OptimizerOptions
+from lightning_template.changes import changes, has_effect
+from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
 from lightning_template.command_line import CommandLine
 from lightning_template.errors import one_line, shorten
 from lightning_template.overrides import strip_defaults
@@ -22,13 +25,24 @@ from lightning_template.runs import summarise
 
 NAMED_CALLBACKS = {
     "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
+    "finite_loss": ("FiniteLoss", "Ends a run whose loss is not finite; null for none."),
     "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
     "progress_bar": ("ClockedProgressBar", "Shows how far the run is; null for none."),
 }
 """Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
 
-NOT_OF_THE_EXPERIMENT = ("allow_untrained", "ckpt_path", "config", "return_predictions", "test_after_fit", "verbose")
+NOT_OF_THE_EXPERIMENT = (
+    "allow_changes",
+    "allow_untrained",
+    "ckpt_path",
+    "config",
+    "return_predictions",
+    "test_after_fit",
+    "verbose",
+)
 """Options that say what to do now, and so are not saved with a run."""
+
+_logger = logging.getLogger("lightning_template")
 
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}  # abbreviations would let typos pass
 
@@ -120,6 +134,7 @@ class TemplateCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "fit":
             parser.add_argument("--test_after_fit", action="store_true", help="Test the best checkpoint afterwards.")
+            parser.add_argument("--allow_changes", action="store_true", help="Go on though the run will end otherwise.")
         else:
             parser.add_argument("--allow_untrained", action="store_true", help="Do without a checkpoint.")
         return parser
@@ -139,16 +154,21 @@ class TemplateCLI(LightningCLI):
             callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
         if config.enable_progress_bar is False:
             callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins] if config.plugins else []
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, WholeCheckpointIO()]
         tensorboard = config.logger in (None, True)
+        self.files = self._config_files()
         self.run_directory = RunDirectory(
             self.command_line.root,
             self.command_line.experiment,
-            self._config_files(),
+            self.files,
             self.command_line.run,
             tensorboard,
         )
         return super().instantiate_trainer(
             callbacks=[self.run_directory, *callbacks],
+            plugins=plugins,
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -169,7 +189,29 @@ class TemplateCLI(LightningCLI):
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
             check_checkpoint(Path(checkpoint), self.model)
+            if subcommand == "fit":
+                self._check_changes()
         super()._run_subcommand(subcommand)
+
+    def _check_changes(self) -> None:
+        """Tell what differs from the run to be resumed, and refuse what would make it end otherwise."""
+        run = self.command_line.run
+        if run is None:
+            return
+        old, new = (yaml.safe_load(text) for text in ((run / "config.yaml").read_text(), self.files["config.yaml"]))
+        found = changes(old, new)
+        for option, (before, after) in found.items():
+            _logger.info("changed: %s was %s and is %s", option, before, after)
+        with_effect = [option for option in found if has_effect(option)]
+        if with_effect and not self._get(self.config, "allow_changes"):
+            before, after = found[with_effect[0]]
+            raise ValueError(
+                f"`{with_effect[0]}` was {before} and is {after}, so the run would not end as it would have: "
+                "add --allow_changes to go on all the same"
+            )
+        names = [option.removeprefix("model.optimizer.") for option in found if option.startswith("model.optimizer.")]
+        if names:
+            self.trainer.callbacks.append(OptimizerOptions(names))  # type: ignore[attr-defined]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}

@@ -4,10 +4,24 @@ import difflib
 import importlib
 import inspect
 import re
+import signal
 from collections.abc import Iterable
 
 # Lines of jsonargparse's messages that repeat what is said elsewhere: every class may also be None, for example.
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Expected a <class 'NoneType'>", "Given value type:")
+
+
+class Stopped(SystemExit):
+    """A run stopped because of a signal, after its checkpoint was written.
+
+    Args:
+        number: Number of the signal.
+        step: Number of steps that were made; None in a process that has nothing to say.
+    """
+
+    def __init__(self, number: int, step: int | None) -> None:
+        super().__init__(128 + number)
+        self.message = f"stopped by {signal.Signals(number).name} after step {step}" if step is not None else ""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -1,9 +1,12 @@
 """Run directories, `lightning_logs/<experiment>/version_N/`, and the checkpoints in them. Imports no torch."""
 
 import json
+import logging
 import os
 import re
 import shlex
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,10 @@ LOGS = "lightning_logs"
 """Folder of all runs, inside the trainer's `default_root_dir`."""
 CHECKPOINT_WORDS = ("best", "last")
 """Checkpoints that every run keeps, as `checkpoints/<word>.ckpt`."""
+PREVIOUS = "previous"
+"""The last checkpoint but one, for when the last is damaged."""
+
+_logger = logging.getLogger("lightning_template")
 
 
 def create_run(root: Path, experiment: str) -> Path:
@@ -58,13 +65,14 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
 
     Args:
         where: `best` or `last` of the newest run of the experiment that has one; or a checkpoint file; or a run
-            directory, whose `prefer` is taken, or else its other checkpoint.
+            directory, whose `prefer` is taken, or else its other checkpoint. A damaged `last` is replaced by the one
+            before it, with a warning.
         root: Folder that holds `lightning_logs`.
         experiment: Name of the experiment.
         prefer: `best` or `last`.
 
     Raises:
-        ValueError: If there is no such checkpoint.
+        ValueError: If there is no such checkpoint, or none that is not damaged.
     """
     path = Path(where)
     if path.is_file():
@@ -75,19 +83,42 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
         runs, words = find_runs(root, experiment)[::-1], [where]
     else:
         raise ValueError(f"`ckpt_path` must be best, last, a checkpoint file or a run directory, got {where}")
-    candidates = [run / "checkpoints" / f"{word}.ckpt" for run in runs for word in words]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
-    if found is None:
-        looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
-        raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: train first, or name another `ckpt_path`")
-    return found
+    for run in runs:
+        for word in words:
+            file, previous = (run / "checkpoints" / f"{name}.ckpt" for name in (word, PREVIOUS))
+            if file.is_file():
+                return _first_whole([file, previous] if word == "last" and previous.is_file() else [file])
+    looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
+    raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: train first, or name another `ckpt_path`")
+
+
+def _first_whole(files: list[Path]) -> Path:
+    """Return the first file that is no damaged checkpoint, and say so if it is not the first file."""
+    whole = next((file for file in files if is_whole(file)), None)
+    if whole is None:
+        raise ValueError(f"damaged, and nothing to use instead: {', '.join(map(str, files))}")
+    if whole != files[0]:
+        _logger.warning("%s is damaged: using the one before it, %s", files[0], whole)
+    return whole
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint is what was written: torch keeps a CRC-32 of each part of the archive it writes."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, RuntimeError):
+        return False
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that readers see the old content or the new, never a part."""
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text)
-    part.replace(path)
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def update_metrics(run: Path, entries: dict[str, Any]) -> None:
@@ -100,15 +131,17 @@ def update_metrics(run: Path, entries: dict[str, Any]) -> None:
 def summarise(run: Path) -> str:
     """Return what a finished run reached, and the commands to type next."""
     metrics = json.loads((run / "metrics.json").read_text())
-    launcher = os.environ.get("LIGHTNING_TEMPLATE_LAUNCHER")  # scripts/run, as it was typed
-    command, tensorboard = (
-        shlex.join([launcher, name] if launcher else [name]) for name in ("lightning-template", "tensorboard")
-    )
     best = metrics.get("best")
     lines = {
         "run": run,
         "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
-        "test": f"{command} test --ckpt_path {shlex.quote(str(run))}",
-        "dashboard": f"{tensorboard} --logdir {shlex.quote(str(run.parent.parent))}",
+        "test": command("test", "--ckpt_path", str(run)),
+        "dashboard": command("--logdir", str(run.parent.parent), program="tensorboard"),
     }
     return "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)
+
+
+def command(*args: str, program: str = "lightning-template") -> str:
+    """Return what to type to run a program with `args`."""
+    launcher = os.environ.get("LIGHTNING_TEMPLATE_LAUNCHER")  # scripts/run, as it was typed
+    return shlex.join([launcher, program, *args] if launcher else [program, *args])

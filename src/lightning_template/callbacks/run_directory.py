@@ -4,13 +4,16 @@ import json
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
 from lightning_template.callbacks.environment import describe_environment
+from lightning_template.errors import Stopped
 
 
 class RunDirectory(Callback):
@@ -35,6 +38,8 @@ class RunDirectory(Callback):
         self.run = run
         self.tensorboard = tensorboard
         self._entered = False
+        self._resumed_step: int | None = None
+        self._held: BaseFileLock | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Enter the directory; by now data, checkpoint and optimizer are there."""
@@ -59,6 +64,8 @@ class RunDirectory(Callback):
         explain = self.run is None or trainer.state.fn == TrainerFn.FITTING
         if self.run is None and trainer.is_global_zero:
             self.run = runs.create_run(self.root, self.experiment)
+        if trainer.state.fn == TrainerFn.FITTING and trainer.is_global_zero:
+            self._lock()
         self.run = trainer.strategy.broadcast(self.run)
         assert self.run is not None
         if explain and trainer.is_global_zero:
@@ -70,14 +77,47 @@ class RunDirectory(Callback):
             profiler.dirpath = self.run
         if self.tensorboard and not trainer.loggers:
             # `default_hp_metric` would fill the HPARAMS tab with -1 (Lightning issue 8175)
-            trainer.logger = TensorBoardLogger(self.run, name="", version="", default_hp_metric=False)
+            trainer.logger = TensorBoardLogger(
+                self.run, name="", version="", default_hp_metric=False, purge_step=self._resumed_step
+            )
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take the step at which a run goes on; what its curves have from there on is of a future that was lost."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._resumed_step = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+
+    def _lock(self) -> None:
+        """Keep other processes from training in the directory, until this one ends or dies."""
+        assert self.run is not None
+        self._held = FileLock(self.run / ".lock", blocking=False)
+        try:
+            self._held.acquire()
+        except Timeout as error:
+            raise ValueError(f"another process trains in {self.run}") from error
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let others train in the directory."""
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._held is not None:
+            self._held.release()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep the traceback of a failed run, and tell where it is."""
-        if self._entered and self.run is not None and isinstance(exception, Exception) and trainer.is_global_zero:
+        """Keep the traceback of a failed run and tell where it is, or how to go on with a stopped one."""
+        self._unlock()
+        if not self._entered or self.run is None or not trainer.is_global_zero:
+            return
+        if isinstance(exception, Stopped):
+            exception.message += f"; to go on: {runs.command('fit', '--ckpt_path', str(self.run))}"
+        elif isinstance(exception, Exception):
             path = self.run / "traceback.txt"
-            runs.write_atomically(path, "".join(traceback.format_exception(exception)))
-            exception.add_note(f"traceback in {path}")
+            try:
+                runs.write_atomically(path, "".join(traceback.format_exception(exception)))
+            except OSError as error:  # a full disk may be what failed the run
+                exception.add_note(f"no traceback could be kept: {error}")
+            else:
+                exception.add_note(f"traceback in {path}")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the final metrics of training and validation."""

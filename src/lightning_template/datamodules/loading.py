@@ -144,6 +144,11 @@ class BatchOrder(DistributedSampler[BatchIndex]):
         self.batch_size = batch_size
         remainder = num_samples % num_replicas if training else 0
         self.num_used = num_samples - remainder
+        self._start = 0
+
+    def start_at(self, number: int) -> None:
+        """Leave out the first `number` batches of the next epoch, where a resumed run has been already."""
+        self._start = number
 
     @property
     def sampler(self) -> "BatchOrder":
@@ -158,7 +163,8 @@ class BatchOrder(DistributedSampler[BatchIndex]):
     def __iter__(self) -> Iterator[BatchIndex]:
         """Yield the batches of the epoch that `set_epoch` set."""
         order = self._epoch_order()[: self.num_used]
-        for number, batch in enumerate(torch.split(order, self.batch_size * self.num_replicas)):
+        start, self._start = self._start, 0
+        for number, batch in islice(enumerate(torch.split(order, self.batch_size * self.num_replicas)), start, None):
             part = batch.tensor_split(self.num_replicas)[self.rank]
             if len(part):
                 yield BatchIndex(part, (self.seed, self.epoch, self.rank, number))

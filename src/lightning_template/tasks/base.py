@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from lightning_template.tasks.execution import is_watched, run_in_executions
+from lightning_template.loops import is_watched, run_in_executions
 from lightning_template.tasks.measures import Measures
 from lightning_template.tasks.plain import plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler

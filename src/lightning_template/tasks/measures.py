@@ -64,6 +64,18 @@ class Measures(nn.Module):
         self.loss.reset()
         self.metrics.reset()
 
+    def dump_waiting(self) -> list[list[Tensor]]:
+        """Return the batches that wait for `update`, to be kept in a checkpoint."""
+        return [[part.cpu() for part in batch] for batch in self._waiting]
+
+    def load_waiting(self, waiting: list[list[Tensor]]) -> None:
+        """Have the batches wait that `dump_waiting` returned."""
+        device = self.loss.device
+        self._waiting = [
+            (loss.to(device), outputs.to(device), targets.to(device)) for loss, outputs, targets in waiting
+        ]
+        self._num_values = sum(outputs.numel() + targets.numel() for _, outputs, targets in waiting)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to another device, and keep the precision: in half precision, a sum of thousands stops to grow."""
         super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]

@@ -24,9 +24,9 @@ from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_template.datamodules import LineDataModule
+from lightning_template.loops.execution import ExecutionLoop
 from lightning_template.networks import MLP
 from lightning_template.tasks import RegressionTask
-from lightning_template.tasks.execution import ExecutionLoop
 
 NUM_BATCHES = 12  # of an epoch: 60 points in batches of 5, and 15 points for validation
 
@@ -55,6 +55,8 @@ class Validations(Callback):
         self.seen: list[tuple[int, int, list[Tensor]]] = []
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
         weights = [parameter.detach().clone() for parameter in pl_module.parameters()]
         self.seen.append((trainer.global_step, trainer.fit_loop.epoch_loop.batch_idx, weights))
 
@@ -195,7 +197,7 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
         inner_step(self, data_fetcher)
 
     monkeypatch.setattr(ExecutionLoop, "_inner_step", counted)
-    monkeypatch.setattr("lightning_template.tasks.execution.MAX_SECONDS", 60.0)
+    monkeypatch.setattr("lightning_template.loops.execution.MAX_SECONDS", 60.0)
     torch.manual_seed(0)
     network = options.pop("network", Net)()
     defaults: Made = {"loss": nn.MSELoss(), "optimizer": partial(SGD, lr=0.01, momentum=0.9)}
@@ -277,7 +279,7 @@ def test_the_clock_ends_an_execution(monkeypatch: pytest.MonkeyPatch) -> None:
         now += 30.0  # half of what `fit` lets an execution last
         return now
 
-    monkeypatch.setattr("lightning_template.tasks.execution.time.monotonic", clock)
+    monkeypatch.setattr("lightning_template.loops.execution.time.monotonic", clock)
     assert 0 < fit({"max_epochs": 1}, 100, monkeypatch)["num_inner"] < NUM_BATCHES - 3
 
 

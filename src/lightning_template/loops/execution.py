@@ -17,7 +17,6 @@ from typing import Any
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer
 from lightning.pytorch.loops.fetchers import _DataFetcher, _DataLoaderIterDataFetcher
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -25,6 +24,8 @@ from lightning.pytorch.trainer import call
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
+
+from lightning_template.loops.resumable import Boundary, EpochLoop, FitLoop
 
 MAX_SECONDS = 0.5
 """Longest time that the inner steps of an execution go on, so that progress bar and timer are served in time."""
@@ -48,6 +49,29 @@ CONTENT_WITH_EXECUTIONS = (DeviceStatsMonitor, LearningRateMonitor, ProgressBar,
 _logger = logging.getLogger("lightning_template")
 
 
+def resumable_loop(trainer: Trainer) -> "ExecutionLoop":
+    """Make a trainer, which is about to fit, able to stop and resume exactly; each step on its own.
+
+    Returns:
+        Its loop over the batches of an epoch.
+    """
+    if not isinstance(trainer.fit_loop, FitLoop):
+        trainer.fit_loop.epoch_loop = _as(ExecutionLoop, trainer.fit_loop.epoch_loop)
+        trainer.fit_loop = _as(FitLoop, trainer.fit_loop)
+    loop = trainer.fit_loop.epoch_loop
+    assert isinstance(loop, ExecutionLoop)
+    if isinstance(trainer.precision_plugin, DoublePrecision):  # Lightning would load a checkpoint's doubles into floats
+        trainer.lightning_module.double()
+    return loop
+
+
+def _as(loop_class: Any, loop: object) -> Any:
+    """Return a loop with all that another has by now, such as the source of its data."""
+    other = loop_class.__new__(loop_class)
+    vars(other).update(vars(loop))
+    return other
+
+
 def run_in_executions(
     task: LightningModule, base: type[LightningModule], steps_per_execution: int, end_epoch: Callable[[], object]
 ) -> None:
@@ -59,13 +83,11 @@ def run_in_executions(
         steps_per_execution: Largest number of steps in an execution.
         end_epoch: Called at the end of each epoch, which need not be the end of an execution.
     """
-    trainer = task.trainer
-    loop = ExecutionLoop(trainer, trainer.min_steps, trainer.max_steps)
-    loop.val_loop = trainer.fit_loop.epoch_loop.val_loop  # it knows the validation data by now
+    loop = resumable_loop(task.trainer)
+    loop.task = task
     loop.base = base
     loop.steps_per_execution = steps_per_execution
     loop.end_epoch = end_epoch
-    trainer.fit_loop.epoch_loop = loop
 
 
 def is_watched(trainer: Trainer) -> bool:
@@ -78,9 +100,11 @@ def is_watched(trainer: Trainer) -> bool:
     return trainer.training or trainer._evaluation_loop.batch_progress.is_last_batch
 
 
-class ExecutionLoop(_TrainingEpochLoop):
-    """Lightning's loop over the batches of an epoch, in executions."""
+class ExecutionLoop(EpochLoop):
+    """The loop over the batches of an epoch, in executions."""
 
+    task: LightningModule | None = None
+    """Module that is trained in executions of more than one step."""
     base: type[LightningModule]
     steps_per_execution: int
     end_epoch: Callable[[], object]
@@ -90,8 +114,17 @@ class ExecutionLoop(_TrainingEpochLoop):
 
     def run(self, data_fetcher: _DataFetcher) -> None:
         """Go through the batches of an epoch."""
+        if self.trainer.lightning_module is not self.task:
+            self._lightning_does_all = True
+            super().run(data_fetcher)
+            return
         self._lightning_does_all = self.steps_per_execution == 1 or self._must_stay_single(data_fetcher)
         self._steps_directly = _steps_directly(self.trainer, self.base)
+        self._intervals = [
+            callback.every_n_steps
+            for callback in self.trainer.callbacks
+            if isinstance(callback, Boundary) and callback.every_n_steps
+        ]
         super().run(data_fetcher)
         self.end_epoch()
 
@@ -104,7 +137,7 @@ class ExecutionLoop(_TrainingEpochLoop):
             num_steps = 1
             while num_steps < self.steps_per_execution and not self._is_due(deadline):
                 self._inner_step(data_fetcher)
-                if trainer.should_stop or trainer.received_sigterm:
+                if trainer.should_stop or self.must_stop:
                     return
                 if trainer.lr_scheduler_configs:
                     self.update_lr_schedulers("step", update_plateau_schedulers=True)
@@ -138,6 +171,7 @@ class ExecutionLoop(_TrainingEpochLoop):
             or time.monotonic() >= deadline
             or self.restarting
             or (self.max_steps != -1 and self.global_step + 1 >= self.max_steps)
+            or any((self.global_step + 1) % interval == 0 for interval in self._intervals)
             or self._validates_after(number)
         )
 
@@ -211,7 +245,7 @@ class ExecutionLoop(_TrainingEpochLoop):
 def _watchers(trainer: Any) -> Iterable[object]:
     """Yield who has to see each training step."""
     for callback in trainer.callbacks:
-        patient = isinstance(callback, CONTENT_WITH_EXECUTIONS) or (
+        patient = isinstance(callback, (*CONTENT_WITH_EXECUTIONS, Boundary)) or (
             isinstance(callback, ModelCheckpoint) and bool(callback.every_n_epochs)
         )
         if not patient and _overrides(callback, Callback, AROUND_A_STEP):

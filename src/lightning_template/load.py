@@ -1,0 +1,48 @@
+"""Trained tasks in Python."""
+
+from pathlib import Path
+
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lightning_template.checkpoints import check_checkpoint
+from lightning_template.runs import resolve_checkpoint, run_of
+
+
+def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule]:
+    """Return the task of a run with its trained weights, and its data.
+
+    The classes to build are those of the run's `config.yaml`; a checkpoint holds numbers only.
+
+    Args:
+        path: Run directory, or one of its checkpoints.
+        prefer: Which checkpoint of a directory to take, `best` or `last`; the other one if there is none.
+
+    Returns:
+        The task, on the CPU and in evaluation mode, and its datamodule, ready to serve all its parts.
+
+    Raises:
+        ValueError: If there is no such run or checkpoint, or it is damaged or of another architecture.
+    """
+    if not Path(path).exists():
+        raise ValueError(f"no run directory or checkpoint {path}")
+    checkpoint = resolve_checkpoint(str(path), Path(), "", prefer)
+    run = run_of(checkpoint)
+    if run is None:
+        raise ValueError(f"{checkpoint} does not lie in a run directory, whose config.yaml says what it is of")
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
+    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    classes = parser.instantiate_classes(parser.parse_object({key: config[key] for key in ("model", "data")}))
+    task: LightningModule = classes.model
+    data: LightningDataModule = classes.data
+    check_checkpoint(checkpoint, task)
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    task.load_state_dict(weights, strict=task.strict_loading)
+    data.prepare_data()
+    for stage in ("fit", "test"):
+        data.setup(stage)
+    return task.eval(), data

@@ -1,0 +1,218 @@
+"""A run that was stopped and resumed ends as one that was never stopped, to the bit."""
+
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from test_execution import QUICK, SINGLE, Made, fit
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_template.callbacks import BestAndLast
+from lightning_template.datamodules.augmentation import Augmentation
+from lightning_template.datamodules.loading import BatchOrder
+from lightning_template.loops import random_state as states
+from lightning_template.loops import resumable
+
+
+class Noise(Augmentation):
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        return images + 0.1 * torch.rand(images.shape, generator=generator)
+
+
+class Points(Dataset[tuple[Tensor, Tensor]]):
+    """Draws random numbers of all kinds for each sample."""
+
+    def __len__(self) -> int:
+        return 60
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x = torch.tensor([index / 60 + random.random() + float(np.random.rand()) + float(torch.rand(()))])
+        return x, 3 * x + 2
+
+
+class PlainData(LightningDataModule):
+    """What people write: a shuffled DataLoader."""
+
+    def __init__(self, num_workers: int = 0, **_: Any) -> None:
+        super().__init__()
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(Points(), batch_size=5, shuffle=True, num_workers=self.num_workers)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(Points(), batch_size=30)
+
+
+LEFT_OUT = {
+    "accumulate_grad_batches and max_steps": "too short",
+    "max_steps": "ends within an epoch",
+    "early stopping": "stops at once",
+    "fast_dev_run": "has no checkpoints",
+    "a training step of its own": "Lightning keeps the mean over an epoch of what is logged step by step",
+}
+CASES: dict[str, Callable[[], Made]] = {
+    **{name: make for name, make in QUICK.items() if name not in LEFT_OUT},
+    **{name: make for name, (_, make) in SINGLE.items() if name != "a callback that stops"},
+    "augmentation": lambda: {"data_options": {"augmentations": [Noise()]}},
+    "augmentation, two workers": lambda: {"data_options": {"augmentations": [Noise()], "num_workers": 2}},
+    "a plateau within an epoch": lambda: {
+        "options": {
+            "lr_scheduler": partial(ReduceLROnPlateau, patience=0, factor=0.5),
+            "lr_scheduler_interval": "step",
+        },
+        "val_check_interval": 1,
+    },
+    "validation of every other epoch": lambda: {"check_val_every_n_epoch": 2},
+    "a plain DataLoader": lambda: {"data": PlainData},
+    "a plain DataLoader, two workers": lambda: {"data": PlainData, "data_options": {"num_workers": 2}},
+}
+
+
+FAST = {
+    "as it is",
+    "accumulate_grad_batches",
+    "bf16-mixed",
+    "64-true",
+    "one cycle by step",
+    "moving average",
+    "augmentation, two workers",
+    "a plateau within an epoch",
+    "a plain DataLoader",
+}
+
+
+class KilledError(Exception):
+    """What ends a run at a given step."""
+
+
+def killed_at(step: int) -> Any:
+    """Have the optimizer's step of a number fail."""
+    number = 0
+
+    def count(*_: Any) -> None:
+        nonlocal number
+        number += 1
+        if number == step:
+            raise KilledError
+
+    return register_optimizer_step_pre_hook(count)
+
+
+def seed(number: int) -> None:
+    random.seed(number)
+    np.random.seed(number)
+
+
+def with_checkpoints(made: Made, folder: Path) -> Made:
+    silent = {"enable_checkpointing": True, "default_root_dir": folder}
+    return made | silent | {"callbacks": [*made.get("callbacks", ()), BestAndLast(every_n_steps=2)]}
+
+
+def stop_and_resume(
+    make: Callable[[], Made], steps: int, kill_at: float, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return what a run left that was never stopped, what one left that was resumed, and the checkpoint between."""
+    seed(0)
+    whole = fit(with_checkpoints(make(), folder / "whole"), steps, monkeypatch)
+    hook = killed_at(max(2, int(kill_at * whole["trainer"].global_step)))
+    seed(0)
+    try:
+        with pytest.raises(KilledError):
+            fit(with_checkpoints(make(), folder / "stopped"), steps, monkeypatch)
+    finally:
+        hook.remove()
+        monkeypatch.undo()
+    last = folder / "stopped" / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    seed(17)
+    resumed = fit(with_checkpoints(make(), folder / "resumed"), steps, monkeypatch, ckpt_path=last, weights_only=True)
+    return whole, resumed, checkpoint
+
+
+def assert_equal_ends(whole: dict[str, Any], resumed: dict[str, Any], checkpoint: dict[str, Any]) -> None:
+    assert_equal = partial(torch.testing.assert_close, rtol=0.0, atol=0.0, equal_nan=True)
+    step = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+    assert 0 < checkpoint["global_step"] < whole["trainer"].global_step
+    for key in ("weights", "optimizer", "schedule", "metrics", "random state"):
+        assert_equal(resumed[key], whole[key], msg=f"{key}: {{}}".format)
+    later = [line for line in whole["log"] if line[0] is None or line[0] >= step]
+    assert_equal(resumed["log"], later)
+    number = len(resumed["validations"])
+    assert_equal(resumed["validations"], whole["validations"][len(whole["validations"]) - number :])
+    for one, other in zip(resumed["callbacks"], whole["callbacks"], strict=True):
+        assert {name: value for name, value in one.items() if isinstance(value, int | float)} == {
+            name: value for name, value in other.items() if isinstance(value, int | float)
+        }
+    for loop in ("batch_progress", "scheduler_progress", "automatic_optimization.optim_progress"):
+        assert resumed["progress"][f"epoch_loop.{loop}"] == whole["progress"][f"epoch_loop.{loop}"]
+    assert resumed["progress"]["epoch_progress"] == whole["progress"]["epoch_progress"]
+
+
+@pytest.mark.parametrize("kill_at", [0.4, 0.64])
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
+def test_a_resumed_run_ends_as_one_that_was_never_stopped(
+    name: str, kill_at: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert_equal_ends(*stop_and_resume(CASES[name], 4, kill_at, tmp_path, monkeypatch))
+
+
+def forget_random_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "set_random_state", lambda *_: None)
+
+
+def forget_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatchOrder, "start_at", lambda *_: None)
+
+
+def forget_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable, "load_metrics", lambda *_: None)
+
+
+def leave_it_to_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumable.EpochLoop, "on_load_checkpoint", _TrainingEpochLoop.on_load_checkpoint)
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+@pytest.mark.parametrize("forget", [forget_random_state, forget_place, forget_metrics, leave_it_to_lightning])
+def test_whatever_is_forgotten_is_missed(
+    forget: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as lasting:
+        forget(lasting)
+        ends = stop_and_resume(dict, 4, 0.64, tmp_path, monkeypatch)
+    with pytest.raises(AssertionError):
+        assert_equal_ends(*ends)
+
+
+@pytest.fixture
+def own_random_state() -> Iterator[None]:
+    state = states.random_state(torch.device("cpu"))
+    yield
+    states.set_random_state(state, torch.device("cpu"))
+
+
+@pytest.mark.usefixtures("own_random_state")
+def test_random_numbers_go_on_where_they_were(tmp_path: Path) -> None:
+    def draw() -> list[float]:
+        return [random.random(), random.gauss(), np.random.rand(), np.random.randn(), torch.rand(()).item()]
+
+    random.gauss()  # leaves one for the next call, as randn does
+    np.random.randn()
+    torch.save(states.random_state(torch.device("cpu")), tmp_path / "state.pt")
+    expected = draw()
+    states.set_random_state(torch.load(tmp_path / "state.pt", weights_only=True), torch.device("cpu"))
+    assert draw() == expected
