@@ -48,6 +48,7 @@ class FitLoop(_FitLoop):
 
     def run(self) -> None:
         """Go through the epochs."""
+        self.epoch_loop.restore_callback_metrics()
         with StopSignals() as self.epoch_loop.signals:
             super().run()
 
@@ -97,6 +98,11 @@ class EpochLoop(_TrainingEpochLoop):
     def keep_random_state(self) -> None:
         """Keep the random numbers' state from which the order of the data is drawn."""
         self._random_state_before = random_state(self.trainer.strategy.root_device)
+
+    def restore_callback_metrics(self) -> None:
+        """Have callbacks and schedules see the metrics of the checkpoint until there are new ones."""
+        if self._resumed is not None:
+            self.trainer._logger_connector._callback_metrics.update(self._resumed["callback_metrics"])
 
     def restore_random_state(self) -> None:
         """Go on with the random numbers of the checkpoint."""
@@ -196,7 +202,6 @@ class EpochLoop(_TrainingEpochLoop):
                 f"the checkpoint is of {len(state_dict['ranks'])} processes, and this run has "
                 f"{self.trainer.world_size}: give as many `trainer.devices`"
             )
-        self.trainer._logger_connector._callback_metrics.update(state_dict.get("callback_metrics", {}))
 
     def _go_to(self, position: int, data_fetcher: _DataFetcher) -> None:
         """Have the loader go on after `position` batches: at once if it can, otherwise by loading them again."""
