@@ -16,11 +16,12 @@ class Stopped(SystemExit):
 
     Args:
         number: Number of the signal.
-        step: Number of steps that were made; None in a process that has nothing to say.
+        step: Number of steps that were made; None in another process than the first, which speaks for all: they end
+            with 0, as their launcher would take anything else for a failure and end the first before it is done.
     """
 
     def __init__(self, number: int, step: int | None) -> None:
-        super().__init__(128 + number)
+        super().__init__(0 if step is None else 128 + number)
         self.message = f"stopped by {signal.Signals(number).name} after step {step}" if step is not None else ""
 
 

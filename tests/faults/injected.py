@@ -15,16 +15,18 @@ class SignalAt(Callback):
         step: Number of optimizer steps before it.
         times: How often it is sent.
         validating: Whether it comes in a validation.
+        rank: Rank of the process that gets it.
     """
 
-    def __init__(self, number: int, step: int, times: int = 1, validating: bool = False) -> None:
+    def __init__(self, number: int, step: int, times: int = 1, validating: bool = False, rank: int = 0) -> None:
         self.number = number
         self.step = step
         self.times = times
         self.validating = validating
+        self.rank = rank
 
     def _fire(self, trainer: Trainer) -> None:
-        if trainer.global_step == self.step:  # not again when the run goes on
+        if trainer.global_step == self.step and trainer.global_rank == self.rank:  # not again when the run goes on
             times, self.times = self.times, 0
             for _ in range(times):
                 os.kill(os.getpid(), self.number)
