@@ -49,9 +49,8 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 def assert_ends_as_if_never_stopped(command: Command, result: Result) -> None:
     """Go on as the message says, and compare with a run that was not stopped."""
-    assert (
-        command(*shlex.split(result.err.strip().splitlines()[-1].split("to go on: lightning-template ")[1])).status == 0
-    )
+    go_on = result.err.strip().splitlines()[-1].split("to go on: ")[1].split("lightning-template ")[1]
+    assert command(*shlex.split(go_on)).status == 0
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
     assert command(*FIT, "--trainer.default_root_dir=whole").status == 0
     whole = "whole" / RUN
