@@ -478,7 +478,7 @@ def test_two_processes_fail_alike(data_dir: Path) -> None:
     with mirror(refuse) as server:
         for message in run_together(start(data_dir, server.url), start(data_dir, server.url)):
             assert f"{server.url}: HTTP Error 404" in message
-    assert not data_dir.parent.exists()
+    assert not [path for path in data_dir.parent.rglob("*") if path.is_file()]  # an empty folder may stay
 
 
 KILL = {
