@@ -17,6 +17,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import DeviceStatsMonitor, LearningRateMonitor, ModelCheckpoint, ProgressBar, Timer
 from lightning.pytorch.loops.fetchers import _DataFetcher, _DataLoaderIterDataFetcher
+from lightning.pytorch.loops.optimization.automatic import _AutomaticOptimization
 from lightning.pytorch.plugins.precision import DoublePrecision, HalfPrecision, MixedPrecision, Precision
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -58,6 +59,8 @@ def resumable_loop(trainer: Trainer) -> "ExecutionLoop":
     if not isinstance(trainer.fit_loop, FitLoop):
         trainer.fit_loop.epoch_loop = _as(ExecutionLoop, trainer.fit_loop.epoch_loop)
         trainer.fit_loop = _as(FitLoop, trainer.fit_loop)
+        loop = trainer.fit_loop.epoch_loop
+        loop.automatic_optimization = _as(DirectOptimization, loop.automatic_optimization)
     loop = trainer.fit_loop.epoch_loop
     assert isinstance(loop, ExecutionLoop)
     if isinstance(trainer.precision_plugin, DoublePrecision):  # Lightning would load a checkpoint's doubles into floats
@@ -108,6 +111,7 @@ class ExecutionLoop(EpochLoop):
     base: type[LightningModule]
     steps_per_execution: int
     end_epoch: Callable[[], object]
+    automatic_optimization: "DirectOptimization"
     is_inner_step = False
     """Whether the running step is one that Lightning does not look at."""
     _announced = False
@@ -116,10 +120,13 @@ class ExecutionLoop(EpochLoop):
         """Go through the batches of an epoch."""
         if self.trainer.lightning_module is not self.task:
             self._lightning_does_all = True
+            self.automatic_optimization.is_direct = False
             super().run(data_fetcher)
             return
         self._lightning_does_all = self.steps_per_execution == 1 or self._must_stay_single(data_fetcher)
-        self._steps_directly = _steps_directly(self.trainer, self.base)
+        self.automatic_optimization.is_direct = not self._lightning_does_all and _steps_directly(
+            self.trainer, self.base
+        )
         self._intervals = [
             callback.every_n_steps
             for callback in self.trainer.callbacks
@@ -132,10 +139,10 @@ class ExecutionLoop(EpochLoop):
         """Make the training steps of an execution."""
         trainer = self.trainer
         if not self._lightning_does_all:
-            # Ranks must end their executions alike: their clocks would not.
-            deadline = time.monotonic() + MAX_SECONDS if trainer.world_size == 1 else math.inf
-            num_steps = 1
-            while num_steps < self.steps_per_execution and not self._is_due(deadline):
+            deadline = self._deadline()
+            for _ in range(self._num_inner_steps()):
+                if time.monotonic() >= deadline:
+                    break
                 self._inner_step(data_fetcher)
                 if trainer.should_stop or self.must_stop:
                     return
@@ -143,7 +150,6 @@ class ExecutionLoop(EpochLoop):
                     self.update_lr_schedulers("step", update_plateau_schedulers=True)
                 if trainer.accumulate_grad_batches == 1 or not self._should_accumulate():
                     self._batches_that_stepped += 1
-                num_steps += 1
         super().advance(data_fetcher)
 
     def _must_stay_single(self, data_fetcher: _DataFetcher) -> bool:
@@ -161,44 +167,46 @@ class ExecutionLoop(EpochLoop):
             _logger.info("each step on its own, not %d in one go: %s", self.steps_per_execution, ", ".join(reasons))
         return bool(reasons)
 
-    def _is_due(self, deadline: float) -> bool:
-        """Tell whether something has to be done after the next step."""
+    def _num_inner_steps(self) -> int:
+        """Return the number of batches that may come before one after which something has to be done."""
         trainer = self.trainer
-        number = self.batch_progress.current.ready + 1
-        return bool(
-            number >= trainer.num_training_batches
-            or (self._batches_that_stepped + 1) % (trainer.log_every_n_steps or math.inf) == 0
-            or time.monotonic() >= deadline
-            or self.restarting
-            or (self.max_steps != -1 and self.global_step + 1 >= self.max_steps)
-            or any((self.global_step + 1) % interval == 0 for interval in self._intervals)
-            or self._validates_after(number)
-        )
+        if self.restarting:
+            return 0
+        ready = self.batch_progress.current.ready
+        steps = [_until_next(self._batches_that_stepped, trainer.log_every_n_steps or math.inf)]
+        steps += [_until_next(self.global_step, interval) for interval in self._intervals]
+        if self.max_steps != -1:
+            steps.append(self.max_steps - 1 - self.global_step)
+        batches = [self.steps_per_execution - 1, trainer.num_training_batches - 1 - ready]
+        accumulate = trainer.accumulate_grad_batches  # a step is made with the last of so many batches
+        batches += [(number + 1) * accumulate - 1 - ready % accumulate for number in steps]
+        interval = trainer.val_check_batch
+        if interval not in (None, math.inf) and self._should_check_val_epoch():
+            by_epoch = trainer.check_val_every_n_epoch is not None
+            batches.append(_until_next(ready if by_epoch else self.batch_progress.total.ready, interval))
+        return int(max(0, min(batches)))
 
-    def _validates_after(self, number: int) -> bool:
+    def _deadline(self) -> float:
+        """Return the time after which an execution takes no further step but its last one."""
         trainer = self.trainer
-        seconds, interval = trainer._val_check_time_interval, trainer.val_check_batch
-        if seconds is not None:
-            return bool(time.monotonic() >= trainer._last_val_time + seconds)
-        if interval in (None, math.inf) or not self._should_check_val_epoch():
-            return False
-        if trainer.check_val_every_n_epoch is None:
-            number = self.batch_progress.total.ready + 1
-        return bool(number % interval == 0)
+        # Ranks must end their executions alike: their clocks would not.
+        deadline = time.monotonic() + MAX_SECONDS if trainer.world_size == 1 else math.inf
+        if trainer._val_check_time_interval is not None:
+            deadline = min(deadline, trainer._last_val_time + trainer._val_check_time_interval)
+        return deadline
 
     def _inner_step(self, data_fetcher: _DataFetcher) -> None:
         """Do what `advance` does, less what the module's docstring says."""
         trainer = self.trainer
         self.is_inner_step = True
-        batch, _, _ = next(data_fetcher)
+        batch = _next_batch(data_fetcher)
         batch_idx = self.batch_idx + 1
-        self.batch_progress.is_last_batch = data_fetcher.done
         batch = self._to_device(batch)
         self.batch_progress.increment_ready()
         trainer._logger_connector.on_batch_start(batch)
         self.batch_progress.increment_started()
-        if self._steps_directly:
-            self._step(batch, batch_idx)
+        if self.automatic_optimization.is_direct:
+            self.automatic_optimization.step(batch, batch_idx)
         else:
             kwargs = self._build_kwargs(OrderedDict(), batch, batch_idx)
             self.automatic_optimization.run(trainer.optimizers[0], batch_idx, kwargs)
@@ -212,20 +220,35 @@ class ExecutionLoop(EpochLoop):
         trainer = self.trainer
         task, device = trainer.lightning_module, trainer.strategy.root_device
         batch = trainer.precision_plugin.convert_input(batch)
-        if self._steps_directly and all(isinstance(part, Tensor) and part.device == device for part in batch):
+        if self.automatic_optimization.is_direct and all(
+            isinstance(part, Tensor) and part.device == device for part in batch
+        ):
             return batch
         batch = task._on_before_batch_transfer(batch, dataloader_idx=0)
         return call._call_strategy_hook(trainer, "batch_to_device", batch, dataloader_idx=0)
 
-    def _step(self, batch: Any, batch_idx: int) -> None:
-        """Do what `automatic_optimization` does where no hook is to be called within a step."""
+
+class DirectOptimization(_AutomaticOptimization):
+    """What Lightning does with a batch, less the calls of hooks that nobody defines."""
+
+    is_direct = False
+    """Whether no hook is to be called within a step."""
+
+    def run(self, optimizer: Optimizer, batch_idx: int, kwargs: OrderedDict[str, Any]) -> dict[str, Any]:
+        """Train with a batch, and return the loss."""
+        if not self.is_direct:
+            return super().run(optimizer, batch_idx, kwargs)
+        return {"loss": self.step(kwargs["batch"], batch_idx)}
+
+    def step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Train with a batch, and return its loss."""
         trainer = self.trainer
         task, optimizer, precision = trainer.lightning_module, trainer.optimizers[0], trainer.precision_plugin
-        progress = self.automatic_optimization.optim_progress.optimizer
+        progress = self.optim_progress.optimizer
         accumulate = trainer.accumulate_grad_batches
         task._current_fx_name = "training_step"  # for what the task may log
         with precision.train_step_context():
-            loss = task.training_step(batch, batch_idx)
+            loss: Tensor = task.training_step(batch, batch_idx)  # type: ignore[assignment]  # that of the base class
         if batch_idx % accumulate == 0:
             progress.zero_grad.increment_ready()
             progress.zero_grad.increment_started()
@@ -233,13 +256,31 @@ class ExecutionLoop(EpochLoop):
             progress.zero_grad.increment_completed()
         if accumulate > 1:
             loss = loss / accumulate
-        loss.backward()
-        if accumulate == 1 or not self._should_accumulate():
+        loss.backward()  # type: ignore[no-untyped-call]
+        if accumulate == 1 or not trainer.fit_loop._should_accumulate():
             progress.step.increment_ready()
             if trainer.gradient_clip_val is not None:
                 precision._clip_gradients(task, optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm)
             optimizer.step()
             progress.step.increment_completed()
+        return loss.detach()
+
+
+def _until_next(count: int, interval: float) -> float:
+    """Return how often a count may grow by one before it is one less than a multiple of an interval."""
+    return interval - 1 - count % interval
+
+
+def _next_batch(data_fetcher: _DataFetcher) -> Any:
+    """Return the next batch, which is not the last one, past what Lightning does to combine several loaders."""
+    loaders = data_fetcher.combined_loader
+    if data_fetcher.length is None or loaders.iterables is not loaders.flattened[0]:
+        batch, _, _ = next(data_fetcher)
+        return batch
+    assert loaders._iterator is not None
+    loaders._iterator._idx += 1
+    data_fetcher.fetched += 1
+    return next(loaders._iterator.iterators[0])
 
 
 def _watchers(trainer: Any) -> Iterable[object]:

@@ -56,7 +56,7 @@ class Measures(nn.Module):
             outputs, targets = (torch.cat(outputs),), (torch.cat(targets),)
         for batch, target in zip(outputs, targets, strict=True):
             self.metrics.update(predict(_at_least_single(batch)), _at_least_single(target))
-        self.metrics.items()  # brings metrics that share their sums with another up to date
+        self.metrics.items(copy_state=False)  # brings metrics that share their sums with another up to date
 
     def reset(self) -> None:
         """Start anew, and forget the batches that wait."""
