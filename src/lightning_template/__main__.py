@@ -9,15 +9,18 @@ from lightning_template import __version__
 from lightning_template.completion import bash_completion
 from lightning_template.errors import Stopped, nearest, one_line
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "runs")
+OF_THE_TRAINER = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 HELP = """\
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
+       lightning-template runs [options]
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
   test       measure a checkpoint on the test set
   predict    write a checkpoint's predictions to predictions.csv
+  runs       list, show and compare runs (runs --help tells more)
 
   --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
   --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
@@ -31,7 +34,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   --trainer.default_root_dir DIR   folder that holds lightning_logs/
   --model.KEY VALUE                any argument of the task: --model.optimizer.lr 0.01
   --data.KEY VALUE                 any argument of the datamodule: --data.batch_size 128
-  --callbacks.NAME null            switch a callback off: checkpoint, predictions, progress_bar
+  --callbacks.NAME null            switch a callback off: checkpoint, dashboard, figures, progress_bar ...
   --print_config                   print the whole configuration and stop
   --help_all                       every option of the subcommand
   --model.help CLASS               every argument of a class; also --data.help, --model.network.help ...
@@ -72,7 +75,7 @@ def main() -> int:
 
 
 def _dispatch(args: list[str]) -> int:
-    if not args or args[0] in ("-h", "--help") or (args[0] in SUBCOMMANDS and {"-h", "--help"} & set(args[1:])):
+    if not args or args[0] in ("-h", "--help") or (args[0] in OF_THE_TRAINER and {"-h", "--help"} & set(args[1:])):
         sys.stdout.write(HELP)
         return 0
     if args[0] == "--version":
@@ -87,6 +90,11 @@ def _dispatch(args: list[str]) -> int:
         raise ValueError(
             f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)"
         )
+    if args[0] == "runs":
+        from lightning_template.commands import runs
+
+        runs.main(args[1:])
+        return 0
     from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
 
     command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])

@@ -21,7 +21,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
         >>> changes({"data": {"init_args": {"batch_size": 64}}}, {"data": {"init_args": {"batch_size": 32}}})
         {'data.batch_size': (64, 32)}
     """
-    before, after = _flatten(old), _flatten(new)
+    before, after = flatten(old), flatten(new)
     return {key: (before.get(key), after.get(key)) for key in {**before, **after} if before.get(key) != after.get(key)}
 
 
@@ -35,9 +35,15 @@ def has_effect(option: str) -> bool:
     return not any(re.fullmatch(pattern, option) for pattern in WITHOUT_EFFECT)
 
 
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a configuration with a key for each value, as options are typed.
+
+    Example:
+        >>> flatten({"data": {"class_path": "a.Data", "init_args": {"batch_size": 64}}})
+        {'data': 'a.Data', 'data.batch_size': 64}
+    """
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = prefix if key in ("class_path", "init_args") else f"{prefix}.{key}".lstrip(".")
-        flat |= _flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
+        flat |= flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
     return flat

@@ -9,7 +9,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule
 
-from lightning_template.runs import is_whole
+from lightning_template.runs import is_whole, part_of
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -29,7 +29,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
+        part = part_of(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:

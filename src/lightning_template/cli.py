@@ -25,7 +25,10 @@ from lightning_template.runs import summarise
 
 NAMED_CALLBACKS = {
     "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
+    "dashboard": ("Dashboard", "Charts, hyper-parameters, texts and graph in TensorBoard; null for none."),
+    "figures": ("Figures", "Figures of what the task predicts in TensorBoard; null for none."),
     "finite_loss": ("FiniteLoss", "Ends a run whose loss is not finite; null for none."),
+    "monitor": ("StepMonitor", "Learning rate, gradient norm, speed and memory as curves; null for none."),
     "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
     "progress_bar": ("ClockedProgressBar", "Shows how far the run is; null for none."),
 }

@@ -37,8 +37,14 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an exception's message on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return an exception's message on one line, or its type if it has none.
+
+    Of an error in a DataLoader's worker torch's message is a traceback; its first and last lines are taken.
+    """
+    lines = str(error).strip().splitlines()
+    if len(lines) > 2 and lines[1].startswith("Original Traceback"):
+        lines = [f"{lines[-1]} ({lines[0].partition(' ')[2].rstrip('.')})"]
+    return " ".join(" ".join(lines).split()) or type(error).__name__
 
 
 def shorten(message: str, options: Iterable[str]) -> str:

@@ -17,6 +17,12 @@ CHECKPOINT_WORDS = ("best", "last")
 PREVIOUS = "previous"
 """The last checkpoint but one, for when the last is damaged."""
 
+STATES = ("running", "finished", "interrupted", "failed")
+"""What becomes of a run; interrupted by a signal or a kill."""
+STATE_FILE = "state.json"
+LOCK_FILE = ".lock"
+"""File that the process which trains in a run directory holds locked."""
+
 _logger = logging.getLogger("lightning_template")
 
 
@@ -46,6 +52,67 @@ def find_runs(root: Path, experiment: str) -> list[Path]:
     """Return the run directories of an experiment, oldest first."""
     folder = root / LOGS / experiment
     return sorted((run for run in folder.glob("version_*") if version_of(run) >= 0 and run.is_dir()), key=version_of)
+
+
+def all_runs(root: Path) -> list[Path]:
+    """Return the run directories of all experiments: those that say what they are."""
+    runs = [run for folder in sorted((root / LOGS).glob("*/")) for run in find_runs(root, folder.name)]
+    return [run for run in runs if (run / "config.yaml").is_file() or (run / STATE_FILE).is_file()]
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """Read what a run left, as far as it is there and readable.
+
+    Returns:
+        Its `path`, `experiment`, `version`, `state`, number of `epochs` and `steps`, `seconds` of training, the `error`
+        of a failed run, time it `started`, git `commit` and whether it was `dirty`, `best` score and `test` metrics;
+        None for what is not known.
+    """
+    state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, "metrics.json", "environment.json"))
+    known = {key: state.get(key) for key in ("state", "epochs", "steps", "seconds", "error", "started")}
+    if known["state"] not in STATES:
+        known["state"] = "finished" if metrics else "interrupted"
+    elif known["state"] == "running" and not _is_locked(run / LOCK_FILE):
+        known["state"] = "interrupted"
+    best, test = metrics.get("best"), metrics.get("test")
+    return {
+        "path": str(run),
+        "experiment": run.absolute().parent.name,
+        "version": version_of(run.absolute()),
+        **known,
+        "started": known["started"] or environment.get("started"),
+        "commit": environment.get("git_commit"),
+        "dirty": environment.get("git_dirty"),
+        "best": best if isinstance(best, dict) and {"monitor", "mode", "best_score"} <= best.keys() else None,
+        "test": {name: value for name, value in test.items() if isinstance(value, float)}
+        if isinstance(test, dict)
+        else None,
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds; nothing if it is not there, half-written or something else."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_locked(path: Path) -> bool:
+    """Tell whether a process holds a lock file, without holding it for longer than it takes to ask."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows: as it says
+        return True
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def version_of(run: Path) -> int:
@@ -111,9 +178,19 @@ def is_whole(checkpoint: Path) -> bool:
         return False
 
 
+def part_of(path: Path) -> Path:
+    """Return where this process writes what shall take the place of a file once it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def unfinished_files(run: Path) -> list[Path]:
+    """Return what processes that were killed left of files that they wrote."""
+    return [part for folder in (run, run / "checkpoints") for part in folder.glob(".*.*.[0-9]*")]
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that readers see the old content or the new, never a part."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = part_of(path)
     try:
         part.write_text(text)
         part.replace(path)

@@ -1,10 +1,18 @@
-"""Faults, as callbacks that a configuration can name."""
+"""Faults, as callbacks and datamodules that a configuration can name."""
 
+import io
 import os
 import resource
-from typing import Any
+import signal
+from collections.abc import Callable
+from typing import Any, Literal
 
-from lightning.pytorch import Callback, Trainer
+import torch
+from lightning.pytorch import Callback, LightningDataModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lightning_template.datamodules import LineDataModule
 
 
 class SignalAt(Callback):
@@ -56,3 +64,110 @@ class FullDisk(Callback):
         if trainer.global_step == self.step:
             most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.num_bytes, most))
+
+
+class OutOfMemory(Callback):
+    """Has a step fail as one does that needs more memory than a GPU has.
+
+    Args:
+        step: Number of optimizer steps before.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_before_backward(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+
+class KillInSave(Callback):
+    """Kills this process while it writes a checkpoint.
+
+    Args:
+        number: Number of checkpoints before.
+        share: Share of the file that is written by then.
+    """
+
+    def __init__(self, number: int, share: float) -> None:
+        self.number = number
+        self.share = share
+
+    def on_fit_start(self, *_: Any) -> None:
+        save: Callable[..., None] = torch.save
+
+        def write(content: object, file: Any) -> None:
+            whole = io.BytesIO()
+            save(content, whole)
+            if self.number == 0:
+                file.write(whole.getvalue()[: int(self.share * whole.tell())])
+                file.flush()
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.number -= 1
+            file.write(whole.getvalue())
+
+        torch.save = write  # type: ignore[assignment]
+
+
+class NotFinite(LineDataModule):
+    """A line of which one value is missing.
+
+    Args:
+        part: Whether it is one of the inputs, 0, or of the targets, 1.
+        index: Number of its sample.
+    """
+
+    def __init__(self, part: int, index: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.part = part
+        self.index = index
+
+    def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        train, test = super().load()
+        train[self.part][self.index] = torch.nan
+        return train, test
+
+
+Fault = Literal["raises", "dies", "is not a number"]
+
+
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """The line y = 3x + 2, sample by sample; the one at x = 10 may be faulty."""
+
+    def __init__(self, number: int, fault: Fault | None) -> None:
+        self.number = number
+        self.fault = fault
+
+    def __len__(self) -> int:
+        return self.number
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x = torch.tensor([float(index)])
+        if index == 10 and self.fault == "raises":
+            raise ValueError("sample 10 cannot be read")
+        if index == 10 and self.fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if index == 10 and self.fault == "is not a number":
+            x *= torch.nan
+        return x, 3 * x + 2
+
+
+class FaultyLoader(LightningDataModule):
+    """Training data from a plain DataLoader, faulty from the second epoch on.
+
+    Args:
+        num_samples: Number of samples.
+        fault: What happens to one of them.
+        num_workers: Number of the loader's workers.
+    """
+
+    def __init__(self, num_samples: int = 20, fault: Fault | None = None, num_workers: int = 0) -> None:
+        super().__init__()
+        self.num_samples = num_samples
+        self.fault = fault
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        assert self.trainer is not None
+        fault = self.fault if self.trainer.current_epoch else None
+        return DataLoader(Samples(self.num_samples, fault), batch_size=4, num_workers=self.num_workers)

@@ -44,7 +44,8 @@ def load(name: str = "last", run: Path = RUN) -> dict[str, Any]:
 def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run))
     events.Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith(("memory/", "speed/"))]
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
 
 
 def assert_ends_as_if_never_stopped(command: Command, result: Result) -> None:

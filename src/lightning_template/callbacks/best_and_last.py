@@ -1,7 +1,6 @@
 """Keeps the best and the last checkpoint of a run."""
 
 import math
-import os
 import shutil
 import time
 from pathlib import Path
@@ -14,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template.callbacks.run_directory import run_directory
 from lightning_template.loops import Boundary, resumable_loop
-from lightning_template.runs import is_whole, update_metrics
+from lightning_template.runs import is_whole, part_of, update_metrics
 
 
 class BestAndLast(Boundary, Checkpoint):
@@ -134,7 +133,7 @@ def _keep(path: Path, previous: Path) -> None:
     """Give a checkpoint a second name, so that it stays when another takes its place; leave out a damaged one."""
     if not path.is_file() or not is_whole(path):
         return
-    part = previous.with_name(f".{previous.name}.{os.getpid()}")
+    part = part_of(previous)
     try:
         part.hardlink_to(path)
     except OSError:  # a file system without hard links

@@ -1,11 +1,16 @@
 """The directory that holds what a run leaves behind."""
 
 import json
+import shutil
+import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -13,13 +18,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
 from lightning_template.callbacks.environment import describe_environment
-from lightning_template.errors import Stopped
+from lightning_template.errors import Stopped, one_line
 
 
 class RunDirectory(Callback):
     """Creates the run directory once the data are known to be good, and keeps in it what explains the run.
 
-    That is the given files, `environment.json`, TensorBoard's events and, at the end, `metrics.json`.
+    That is the given files, `environment.json`, `state.json`, TensorBoard's events and, at the end, `metrics.json`.
 
     Args:
         root: Folder that holds `lightning_logs`.
@@ -60,18 +65,11 @@ class RunDirectory(Callback):
     def _enter(self, trainer: Trainer) -> None:
         if self._entered or trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
-        self._entered = True
-        explain = self.run is None or trainer.state.fn == TrainerFn.FITTING
-        if self.run is None and trainer.is_global_zero:
-            self.run = runs.create_run(self.root, self.experiment)
-        if trainer.state.fn == TrainerFn.FITTING and trainer.is_global_zero:
-            self._lock()
+        if trainer.is_global_zero:
+            self._open(is_fitting=trainer.state.fn == TrainerFn.FITTING)
         self.run = trainer.strategy.broadcast(self.run)
         assert self.run is not None
-        if explain and trainer.is_global_zero:
-            environment = json.dumps(describe_environment(), indent=2) + "\n"
-            for name, content in {**self.files, "environment.json": environment}.items():
-                runs.write_atomically(self.run / name, content)
+        self._entered = True
         profiler = trainer.profiler  # type: ignore[attr-defined]
         if profiler.dirpath in (None, trainer.default_root_dir):  # where Lightning puts it without a logger
             profiler.dirpath = self.run
@@ -81,6 +79,33 @@ class RunDirectory(Callback):
                 self.run, name="", version="", default_hp_metric=False, purge_step=self._resumed_step
             )
 
+    def _open(self, is_fitting: bool) -> None:
+        """Create the directory, or take what there is, and explain the run in it.
+
+        Raises:
+            ValueError: If that cannot be written, or another process trains there.
+        """
+        run, is_new = self.run, self.run is None
+        try:
+            self.run = run or runs.create_run(self.root, self.experiment)
+            if is_fitting:
+                self._lock()
+            if is_new or is_fitting:
+                environment = json.dumps(describe_environment(), indent=2) + "\n"
+                for name, content in {**self.files, "environment.json": environment}.items():
+                    runs.write_atomically(self.run / name, content)
+            if is_fitting:
+                before = runs.read_json(self.run / runs.STATE_FILE)
+                self._started = before.get("started") or datetime.now(UTC).isoformat(timespec="seconds")
+                self._began = time.monotonic() - (before.get("seconds") or 0.0)
+                self._keep_state("running")
+        except OSError as error:
+            if is_new and self.run is not None:
+                self._unlock()
+                shutil.rmtree(self.run, ignore_errors=True)
+                self.run = None
+            raise ValueError(f"cannot write into {run or self.root / runs.LOGS}: {error.strerror or error}") from error
+
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take the step at which a run goes on; what its curves have from there on is of a future that was lost."""
         if trainer.state.fn == TrainerFn.FITTING:
@@ -89,11 +114,13 @@ class RunDirectory(Callback):
     def _lock(self) -> None:
         """Keep other processes from training in the directory, until this one ends or dies."""
         assert self.run is not None
-        self._held = FileLock(self.run / ".lock", blocking=False)
+        self._held = FileLock(self.run / runs.LOCK_FILE, timeout=1)  # `runs` asks for it too, for an instant
         try:
             self._held.acquire()
         except Timeout as error:
             raise ValueError(f"another process trains in {self.run}") from error
+        for part in runs.unfinished_files(self.run):  # of a process that was killed
+            part.unlink(missing_ok=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let others train in the directory."""
@@ -105,12 +132,21 @@ class RunDirectory(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep the traceback of a failed run and tell where it is, or how to go on with a stopped one."""
-        self._unlock()
         if not self._entered or self.run is None or not trainer.is_global_zero:
+            self._unlock()
             return
+        is_error = isinstance(exception, Exception)
+        if trainer.state.fn == TrainerFn.FITTING:
+            with suppress(OSError):  # a full disk may be what failed the run
+                self._keep_state(
+                    "failed" if is_error else "interrupted", trainer, error=one_line(exception) if is_error else None
+                )
+        self._unlock()
         if isinstance(exception, Stopped):
-            exception.message += f"; to go on: {runs.command('fit', '--ckpt_path', str(self.run))}"
-        elif isinstance(exception, Exception):
+            exception.message += f"; to go on: {self._command_to_go_on()}"
+        elif is_error:
+            if isinstance(exception, torch.OutOfMemoryError):
+                exception.add_note("a smaller `data.batch_size` or `data.eval_batch_size` needs less")
             path = self.run / "traceback.txt"
             try:
                 runs.write_atomically(path, "".join(traceback.format_exception(exception)))
@@ -118,10 +154,31 @@ class RunDirectory(Callback):
                 exception.add_note(f"no traceback could be kept: {error}")
             else:
                 exception.add_note(f"traceback in {path}")
+            if trainer.state.fn == TrainerFn.FITTING and (self.run / "checkpoints" / "last.ckpt").is_file():
+                exception.add_note(f"to go on from the last checkpoint: {self._command_to_go_on()}")
+
+    def _command_to_go_on(self) -> str:
+        return runs.command("fit", "--ckpt_path", str(self.run))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep how far the run is."""
+        self._keep_state("running", trainer, epochs=trainer.current_epoch + 1)
+
+    def _keep_state(self, state: str, trainer: Trainer | None = None, **more: object) -> None:
+        if self.run is None or (trainer and not trainer.is_global_zero):
+            return
+        path = self.run / runs.STATE_FILE
+        entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}
+        if trainer:
+            entries |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, **more}
+        content = {**runs.read_json(path), "error": None, **entries}
+        runs.write_atomically(path, json.dumps(content, indent=2) + "\n")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the final metrics of training and validation."""
         self._keep_metrics(trainer, "final")
+        if self.run is not None:
+            self._keep_state("finished", trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the metrics of a validation that is not part of training."""

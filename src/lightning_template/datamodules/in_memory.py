@@ -79,10 +79,16 @@ class InMemoryDataModule(LightningDataModule):
         return inputs
 
     def setup(self, stage: str) -> None:
-        """Load, verify and split the data, once for all stages."""
+        """Load, verify and split the data, once for all stages.
+
+        Raises:
+            ValueError: If a set is empty, has values that are not finite, or not one target for each input.
+        """
         if self.train_set is not None:
             return
         train, test = self.load()
+        check_samples("training", *train)
+        check_samples("test", *test)
         if self.on_device and self.trainer:
             device = self.trainer.strategy.root_device
             train, test = ((inputs.to(device), targets.to(device)) for inputs, targets in (train, test))
@@ -123,6 +129,25 @@ class InMemoryDataModule(LightningDataModule):
         trainer = self.trainer
         num_replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         return BatchOrder(len(batches), batch_size, num_replicas=num_replicas, rank=rank, **options)
+
+
+def check_samples(name: str, inputs: Tensor, targets: Tensor) -> None:
+    """Check that samples can be learned from.
+
+    Args:
+        name: What to call them in a message.
+        inputs: Inputs `(N, ...)`.
+        targets: Targets `(N, ...)`.
+
+    Raises:
+        ValueError: If there is none, not one target for each input, or a value that is not finite.
+    """
+    if not 0 < len(inputs) == len(targets):
+        raise ValueError(f"{name} samples must be inputs with a target each, got {len(inputs)} and {len(targets)}")
+    for kind, values in (("inputs", inputs), ("targets", targets)):
+        if values.is_floating_point() and not (finite := values.isfinite()).all():
+            bad = finite.reshape(len(values), -1).all(dim=1).logical_not().nonzero().flatten()
+            raise ValueError(f"{name} {kind} must be finite, but not so in {len(bad)} samples, first {bad[0].item()}")
 
 
 def _ready(batches: TensorBatches | None) -> TensorBatches:

@@ -137,6 +137,13 @@ class ExecutionLoop(EpochLoop):
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Make the training steps of an execution."""
+        try:
+            self._execute(data_fetcher)
+        except (RuntimeError, ConnectionError) as error:
+            self.stop_without_data(error)
+            raise
+
+    def _execute(self, data_fetcher: _DataFetcher) -> None:
         trainer = self.trainer
         if not self._lightning_does_all:
             deadline = self._deadline()
@@ -170,7 +177,7 @@ class ExecutionLoop(EpochLoop):
     def _num_inner_steps(self) -> int:
         """Return the number of batches that may come before one after which something has to be done."""
         trainer = self.trainer
-        if self.restarting:
+        if self.restarting or self.batch_progress.total.ready == 0:  # callbacks see the first step of all
             return 0
         ready = self.batch_progress.current.ready
         steps = [_until_next(self._batches_that_stepped, trainer.log_every_n_steps or math.inf)]

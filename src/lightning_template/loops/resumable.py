@@ -53,10 +53,16 @@ class FitLoop(_FitLoop):
             super().run()
 
     def setup_data(self) -> None:
-        """Ask for the training data, which may begin to load at once."""
+        """Ask for the training data, which may begin to load at once.
+
+        Raises:
+            ValueError: If there are none; Lightning would train nothing and report success.
+        """
         if self._combined_loader is None or self._should_reload_train_dl:
             self.epoch_loop.keep_random_state()
         super().setup_data()
+        if self.max_batches == 0 and self.trainer.limit_train_batches != 0:
+            raise ValueError("the training set has no batches: is it empty, or `limit_train_batches` too small?")
 
     def on_advance_start(self) -> None:
         """Start an epoch."""
@@ -170,6 +176,24 @@ class EpochLoop(_TrainingEpochLoop):
         self._at_boundary = None
         if signal:
             raise Stopped(signal, trainer.global_step if trainer.is_global_zero else None)
+
+    def stop_without_data(self, error: Exception) -> None:
+        """Stop where the data ended because their workers did; return if an error is not of that kind.
+
+        Args:
+            error: What a step, or the loading of its batch, failed with.
+
+        Raises:
+            Stopped: If a signal to this process ended the workers too, and the run is between two steps.
+            RuntimeError: If nothing asked them to end.
+        """
+        progress = self.batch_progress.current
+        if progress.ready != progress.completed:  # a step was begun
+            return
+        if self.must_stop and not self._should_accumulate():
+            self.reach_boundary(epoch_ended=False)
+        if isinstance(error, ConnectionError):  # it died while it handed over a batch
+            raise RuntimeError("a worker of a DataLoader was killed, perhaps because memory ran out") from error
 
     def on_save_checkpoint(self) -> dict[str, Any]:
         """Return Lightning's state and, at a boundary, what makes it complete."""

@@ -7,7 +7,11 @@ from typing import Any, Self
 
 
 class StopSignals:
-    """While entered, keeps the first SIGINT or SIGTERM for the loop to look at; a second SIGINT interrupts at once."""
+    """While entered, keeps the first SIGINT or SIGTERM for the loop to look at; a second SIGINT interrupts at once.
+
+    A terminal or a scheduler sends them to the workers of a DataLoader too. That these end is then no reason to break
+    off the step that is going on, as torch would when it hears of it.
+    """
 
     received: int | None = None
     """Number of the signal."""
@@ -18,6 +22,7 @@ class StopSignals:
         if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._handlers[number] = signal.signal(number, self._receive)
+            self._handlers[signal.SIGCHLD] = signal.getsignal(signal.SIGCHLD)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -28,3 +33,4 @@ class StopSignals:
         if number == signal.SIGINT == self.received:
             raise KeyboardInterrupt
         self.received = number
+        signal.signal(signal.SIGCHLD, lambda *_: None)

@@ -93,6 +93,19 @@ class SupervisedTask(LightningModule):
         """Return what `predict` writes to a table: for each column its name and values `(N,)` or `(N, num_values)`."""
         return {"value": self.predict(outputs)}
 
+    def figures(self, inputs: Tensor, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+        """Return figures for the dashboard beside those that every task gets, by their titles.
+
+        Args:
+            inputs: Inputs `(N, ...)` of the first batch of the validation set, on the CPU.
+            predictions: What `predict` makes of the network's outputs for them.
+            targets: Their targets.
+
+        Returns:
+            A `matplotlib.figure.Figure` for each title, or a number, which becomes a curve.
+        """
+        return {}
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs `(N, ...)` to the network's outputs `(N, ...)`."""
         outputs: Tensor = self.network(inputs)
@@ -100,14 +113,14 @@ class SupervisedTask(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning differentiates it and steps the optimizer."""
-        loss = self._measure(batch, "train", self.train_measures)
+        loss, _ = self._measure(batch, "train", self.train_measures)
         if is_watched(self.trainer):
             self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Measure a batch of the validation set."""
-        self._measure(batch, "val", self.val_measures)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Measure a batch of the validation set, and return the outputs, which callbacks draw figures from."""
+        return self._measure(batch, "val", self.val_measures)[1]
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Measure a batch of the test set."""
@@ -120,7 +133,7 @@ class SupervisedTask(LightningModule):
         inputs, targets = batch
         return self.prediction_columns(self(inputs)) | {"target": targets}
 
-    def _measure(self, batch: Batch, stage: str, measures: Measures) -> Tensor:
+    def _measure(self, batch: Batch, stage: str, measures: Measures) -> tuple[Tensor, Tensor]:
         inputs, targets = batch
         outputs = self(inputs)
         self.check_shapes(outputs, targets)
@@ -133,7 +146,7 @@ class SupervisedTask(LightningModule):
                 measures.loss.is_logged = True
                 self.log(f"{stage}/loss", measures.loss, on_step=False, on_epoch=True, prog_bar=stage == "val")
                 self.log_dict(measures.metrics, on_step=False, on_epoch=True)
-        return loss
+        return loss, outputs
 
     def setup(self, stage: str) -> None:
         """Start measuring anew, and prepare the Trainer to make several steps in one go."""

@@ -82,10 +82,20 @@ class ClassificationTask(SupervisedTask):
             raise ValueError(f"targets must be class indices (N,), got {targets.dtype} of shape {tuple(targets.shape)}")
 
     def compute_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of a batch; losses of one value for each sample get targets in its shape and dtype."""
+        """Return the loss of a batch; losses of one value for each sample get targets in its shape and dtype.
+
+        Raises:
+            ValueError: If a target is no class. On a GPU torch ends the process instead.
+        """
         if _is_one_value(outputs):
             targets = targets.to(outputs).view_as(outputs)
-        return super().compute_loss(outputs, targets)
+        try:
+            return super().compute_loss(outputs, targets)
+        except IndexError as error:  # torch looks at each target anyhow
+            low, high = targets.aminmax()
+            raise ValueError(
+                f"targets must be classes from 0 to {self.num_classes - 1}, got {low.item()} to {high.item()}"
+            ) from error
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return probabilities: of each class `(N, num_classes)`; if binary, of class 1 `(N,)`."""

@@ -1,0 +1,198 @@
+"""What TensorBoard shows beside scalars and figures: charts, hyper-parameters, texts, the network's graph."""
+
+import json
+import logging
+import math
+import shlex
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.core.module import _jit_is_scripting
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from lightning_template.callbacks.run_directory import RunDirectory
+from lightning_template.changes import flatten
+from lightning_template.loops import Boundary
+
+OF_THE_TRAINER = (
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "limit_train_batches",
+    "max_epochs",
+    "max_steps",
+    "precision",
+)
+"""Options of the Trainer that belong to a recipe; the others say where and how it runs."""
+
+_logger = logging.getLogger("lightning_template")
+
+
+class Dashboard(Boundary):
+    """Fills TensorBoard's Custom Scalars, HPARAMS, Text and Graphs.
+
+    HPARAMS has the configuration as columns, and beside it the last value of each metric of validation and test, and
+    `best/...`, the best value so far of the task's `monitor`.
+
+    Args:
+        graph: Whether to show the graph of the network.
+    """
+
+    def __init__(self, graph: bool = True) -> None:
+        self.graph = graph
+        self.best_score: float | None = None
+        self._is_arranged = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best score so far."""
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.best_score = state_dict["best_score"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show what explains the run."""
+        for experiment in experiments(trainer):
+            for name, text in _texts(trainer).items():
+                experiment.add_text(name, text, trainer.fit_loop.epoch_loop._batches_that_stepped)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Show the network's graph, once there are inputs to follow through it."""
+        if self.graph and trainer.global_step <= 1:
+            self.graph = False
+            inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
+            if isinstance(inputs, Tensor):
+                for experiment in experiments(trainer):
+                    _add_graph(experiment, pl_module, inputs[:1])
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the best score so far."""
+        name = getattr(pl_module, "monitor", None)
+        if trainer.sanity_checking or not trainer.validating or name not in trainer.callback_metrics:
+            return
+        score, sign = trainer.callback_metrics[name].item(), 1 if getattr(pl_module, "mode", "min") == "max" else -1
+        if math.isfinite(score) and (self.best_score is None or sign * score > sign * self.best_score):
+            self.best_score = score
+        if self.best_score is not None:
+            for logger in trainer.loggers:
+                step = trainer.fit_loop.epoch_loop._batches_that_stepped
+                logger.log_metrics({f"best/{name}": self.best_score}, step=step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Arrange charts and hyper-parameters, once it is known what is logged."""
+        if self._is_arranged:
+            return
+        from torch.utils.tensorboard.summary import hparams  # takes a second: imports tensorboard
+
+        self._is_arranged = True
+        names = [name for name in trainer.callback_metrics if name.startswith("val/")]
+        monitor = getattr(pl_module, "monitor", None)
+        metrics = [f"best/{monitor}"] if monitor in names else []
+        metrics += [*names, *(name.replace("val/", "test/", 1) for name in names)]
+        values = hyper_parameters(yaml.safe_load(_files(trainer).get("config.yaml", "{}")))
+        for experiment in experiments(trainer):
+            experiment.add_custom_scalars(_charts(trainer.callback_metrics))
+            for summary in hparams(values, dict.fromkeys(metrics, 0.0)):  # type: ignore[no-untyped-call]
+                experiment.file_writer.add_summary(summary)
+
+
+def experiments(trainer: Trainer) -> list[Any]:
+    """Return the writers of TensorBoard of a trainer that logs; none in other ranks than the first."""
+    if not trainer.is_global_zero:
+        return []
+    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float | bool]:
+    """Return what a person compares of a configuration, under one key each.
+
+    Example:
+        >>> hyper_parameters({"seed_everything": 0, "model": {"class_path": "a.Task", "init_args": {"sizes": [8, 8]}}})
+        {'seed_everything': 0, 'model': 'Task', 'model.sizes': '8, 8'}
+    """
+    values: dict[str, str | float | bool] = {}
+    for key, value in flatten(config).items():
+        room, _, name = key.partition(".")
+        if value is None or room not in ("seed_everything", "model", "data", "trainer"):
+            continue
+        if (room == "trainer" and name not in OF_THE_TRAINER) or key == "data.data_dir":
+            continue
+        if isinstance(value, (list, tuple)):
+            value = ", ".join(map(str, value))
+        elif isinstance(value, dict):
+            value = json.dumps(value)
+        values[key] = value.rpartition(".")[2] if isinstance(value, str) and key in _classes(config) else value
+    return values
+
+
+def _classes(config: Mapping[str, Any], prefix: str = "") -> set[str]:
+    """Return the keys, as `flatten` has them, whose values name a class."""
+    found: set[str] = set()
+    for key, value in config.items():
+        name = prefix if key in ("class_path", "init_args") else f"{prefix}.{key}".lstrip(".")
+        if key == "class_path":
+            found.add(prefix)
+        elif isinstance(value, Mapping):
+            found |= _classes(value, name)
+    return found
+
+
+def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
+    """Return a layout in which training and validation share a chart for each metric."""
+    metrics = [name.removeprefix("train/") for name in names if name.startswith("train/")]
+    metrics += [name.removeprefix("val/") for name in names if name.startswith("val/")]
+    return {
+        "learning": {
+            name: ["Multiline", [f"{stage}/{name}$" for stage in ("train", "val")]]
+            for name in dict.fromkeys(metrics)
+            if name != "loss_step"
+        },
+        "optimizer": {
+            "learning rate": ["Multiline", ["optimizer/lr"]],
+            "gradient norm": ["Multiline", ["optimizer/gradient_norm"]],
+        },
+        "machine": {
+            "samples a second": ["Multiline", ["speed/samples_per_second"]],
+            "memory, MB": ["Multiline", ["memory/.*"]],
+        },
+    }
+
+
+def _texts(trainer: Trainer) -> dict[str, str]:
+    files = _files(trainer)
+    directory = next((cb.run for cb in trainer.callbacks if isinstance(cb, RunDirectory)), None)  # type: ignore[attr-defined]
+    path = directory / "environment.json" if directory else None
+    environment = json.loads(path.read_text()) if path and path.is_file() else {}
+    command = shlex.join(environment.pop("command", []))
+    texts = {
+        "command": command,
+        "overrides": files.get("overrides.yaml", ""),
+        "environment": yaml.safe_dump(environment, sort_keys=False) if environment else "",
+        "config": files.get("config.yaml", ""),
+    }
+    return {name: "".join(f"    {line}\n" for line in text.splitlines()) for name, text in texts.items() if text}
+
+
+def _files(trainer: Trainer) -> Mapping[str, str]:
+    return next((cb.files for cb in trainer.callbacks if isinstance(cb, RunDirectory)), {})  # type: ignore[attr-defined]
+
+
+def _add_graph(experiment: Any, pl_module: LightningModule, inputs: Tensor) -> None:
+    """Follow inputs through the network, which stays as it is."""
+    were_training = [module for module in pl_module.modules() if module.training]
+    pl_module.eval()  # so that no random numbers are drawn, and no running means change
+    try:
+        with _jit_is_scripting(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
+            experiment.add_graph(pl_module, inputs)
+    except Exception as error:  # whatever a network does that torch cannot trace
+        _logger.info("no graph of the network: %s", " ".join(str(error).split())[:200])
+    finally:
+        for module in were_training:
+            module.training = True

@@ -1,0 +1,174 @@
+"""Figures of what a model predicts, from predictions and targets alone. matplotlib is imported when one is drawn."""
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.utilities.plot import plot_confusion_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUM_BINS = 15
+"""Number of bins of confidence, as Guo et al. 2017, 'On calibration of modern neural networks', have them."""
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", list["Axes"]]:
+    """Return a figure of that many inches, on white so that it can be read on a dark page too, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white", dpi=100)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
+    """Draw how often each class is taken for which.
+
+    Args:
+        rates: Share of the samples of class `i` that were predicted as class `j`, `(num_classes, num_classes)`.
+        names: Name of each class.
+    """
+    size = min(16.0, 3 + 0.55 * len(names))
+    figure, (axes,) = _figure(size + 1, size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torchmetrics 1.9 hands matplotlib tensors
+        plot_confusion_matrix(rates, ax=axes, add_text=len(names) <= 20, labels=list(names), cmap="Blues")
+    axes.set(xlabel="predicted", ylabel="true", title="share of each true class")
+    return figure
+
+
+def rates_of(predictions: Tensor, targets: Tensor) -> Tensor:
+    """Return the share of each true class that was predicted as each class.
+
+    Args:
+        predictions: Probabilities `(N, num_classes)`.
+        targets: Class indices `(N,)`.
+
+    Returns:
+        Rates `(num_classes, num_classes)`; rows of classes without samples are 0.
+    """
+    num_classes = predictions.shape[1]
+    counts = torch.bincount(targets * num_classes + predictions.argmax(dim=1), minlength=num_classes**2)
+    counts = counts.view(num_classes, num_classes).float()
+    return counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def class_accuracy(rates: Tensor, names: Sequence[str]) -> "Figure":
+    """Draw the share of each class that is predicted right, lowest first.
+
+    Args:
+        rates: As `rates_of` returns them.
+        names: Name of each class.
+    """
+    right, order = rates.diagonal().sort(descending=True)
+    figure, (axes,) = _figure(6, 1 + 0.32 * len(names))
+    bars = axes.barh([names[index] for index in order.tolist()], right.tolist(), color="tab:blue")
+    axes.bar_label(bars, fmt="%.3f", padding=3)
+    axes.set(xlabel="share predicted right", xlim=(0, 1.12))
+    return figure
+
+
+def calibration(predictions: Tensor, targets: Tensor) -> tuple["Figure", float]:
+    """Draw how often predictions of each confidence are right.
+
+    Args:
+        predictions: Probabilities `(N, num_classes)`.
+        targets: Class indices `(N,)`.
+
+    Returns:
+        The reliability diagram, and the expected calibration error: the mean over samples of the distance between
+        confidence and share of right predictions in a bin of confidences.
+    """
+    confidence, predicted = predictions.max(dim=1)
+    right = (predicted == targets).float()
+    bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    counts = torch.bincount(bins, minlength=NUM_BINS).clamp(min=1)
+    shares = torch.bincount(bins, right, NUM_BINS) / counts
+    confidences = torch.bincount(bins, confidence, NUM_BINS) / counts
+    error = multiclass_calibration_error(predictions, targets, predictions.shape[1], NUM_BINS).item()
+    figure, (above, below) = _figure(5, 6, rows=2)
+    edges = [(number + 0.5) / NUM_BINS for number in range(NUM_BINS)]
+    above.bar(edges, shares.tolist(), 0.9 / NUM_BINS, color="tab:blue", label="share that is right")
+    filled = torch.bincount(bins, minlength=NUM_BINS) > 0
+    above.plot(confidences[filled].tolist(), confidences[filled].tolist(), "o--", color="tab:red", label="confidence")
+    above.set(xlim=(0, 1), ylim=(0, 1), title=f"expected calibration error {error:.3f}")
+    above.legend()
+    below.bar(edges, torch.bincount(bins, minlength=NUM_BINS).tolist(), 0.9 / NUM_BINS, color="tab:gray")
+    below.set(xlim=(0, 1), xlabel="confidence", ylabel="samples", yscale="log")
+    return figure, error
+
+
+def images(inputs: Tensor, predictions: Tensor, targets: Tensor, names: Sequence[str]) -> "Figure":
+    """Draw images with their true class and the three most probable ones; those that are mistaken in red.
+
+    Args:
+        inputs: Images `(N, 1 or 3, height, width)`, in any range.
+        predictions: Probabilities `(N, num_classes)`.
+        targets: Class indices `(N,)`.
+        names: Name of each class.
+    """
+    columns = min(6, len(inputs))
+    rows = -(-len(inputs) // columns)
+    figure, all_axes = _figure(2.1 * columns, 2.9 * rows, rows, columns)
+    for axes in all_axes:
+        axes.axis("off")
+    for axes, image, probabilities, target in zip(all_axes, inputs, predictions, targets.tolist(), strict=False):
+        low, high = image.aminmax()
+        pixels = ((image - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0)
+        axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
+        top = probabilities.topk(min(3, len(names)))
+        lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
+        is_right = top.indices[0].item() == target
+        title = "\n".join([f"true: {names[target]}", *lines])
+        axes.set_title(title, fontsize=8, color="black" if is_right else "tab:red")
+    return figure
+
+
+def filters(weights: Tensor) -> "Figure":
+    """Draw the filters of a convolution, each on a scale of its own.
+
+    Args:
+        weights: Weights `(num_filters, 1 or 3, height, width)`.
+    """
+    columns = min(12, len(weights))
+    rows = -(-len(weights) // columns)
+    figure, all_axes = _figure(0.7 * columns, 0.7 * rows, rows, columns)
+    for axes in all_axes:
+        axes.axis("off")
+    for axes, weight in zip(all_axes, weights, strict=False):
+        low, high = weight.aminmax()
+        axes.imshow(((weight - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy(), cmap="gray")
+    return figure
+
+
+def regression(inputs: Tensor, predictions: Tensor, targets: Tensor) -> "Figure":
+    """Draw targets, predictions and residuals, over the input if that is one number, or else over the prediction.
+
+    Args:
+        inputs: Inputs `(N, ...)`.
+        predictions: Predictions `(N,)` or `(N, 1)`.
+        targets: Targets in their shape.
+    """
+    predictions, targets = predictions.flatten(), targets.flatten()
+    figure, (above, below) = _figure(6, 6, rows=2)
+    if inputs[0].numel() == 1:
+        x, order = inputs.flatten().sort()
+        predictions, targets = predictions[order], targets[order]
+        above.plot(x, targets, ".", color="tab:gray", label="targets")
+        above.plot(x, predictions, color="tab:blue", label="predictions")
+        below.set(xlabel="input")
+    else:
+        x = predictions
+        above.plot(x, targets, ".", color="tab:gray", label="targets")
+        ends = [x.min().item(), x.max().item()]
+        above.plot(ends, ends, "--", color="tab:blue", label="as predicted")
+        below.set(xlabel="prediction")
+    above.legend()
+    below.axhline(0, color="tab:blue")
+    below.plot(x, targets - predictions, ".", color="tab:gray")
+    below.set(ylabel="residual")
+    return figure

@@ -1,0 +1,80 @@
+"""What the optimizer and the machine do while a run trains, as scalars."""
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_template.loops import Boundary
+
+
+class StepMonitor(Boundary):
+    """Logs learning rates, gradient norm, samples a second and memory whenever Lightning logs.
+
+    The tags are `optimizer/lr` (with the number of the group behind it where there are several),
+    `optimizer/gradient_norm` (of all parameters, after clipping), `speed/samples_per_second` (of all ranks, without
+    validation) and `memory/process_mb` (largest resident set so far) or `memory/gpu_mb` (largest so far).
+    The loss of the first step is logged too, so that its curve has a beginning.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._start_clock(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again: validation is not training."""
+        if trainer.training or trainer.validating:
+            self._start_clock(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again: what lies between epochs is not training."""
+        self._start_clock(trainer)
+
+    def _start_clock(self, trainer: Trainer) -> None:
+        self._began = time.perf_counter()
+        self._batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log what is due."""
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped
+        is_due = trainer._logger_connector.should_update_logs
+        is_first = step == 0 and trainer.global_step == 1 and not is_due
+        if not (trainer.loggers and (is_first or is_due)):
+            return
+        scalars = learning_rates(trainer) | memory(trainer.strategy.root_device)
+        gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
+        if gradients:
+            scalars["optimizer/gradient_norm"] = float(torch.nn.utils.get_total_norm(gradients))
+        if is_first:
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+            if isinstance(loss, Tensor):
+                scalars["train/loss_step"] = loss.item() * trainer.accumulate_grad_batches
+        else:
+            batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready - self._batches
+            num_samples = batches * trainer.world_size * len(batch[0] if isinstance(batch, (list, tuple)) else batch)
+            scalars["speed/samples_per_second"] = num_samples / (time.perf_counter() - self._began)
+            self._start_clock(trainer)
+        for logger in trainer.loggers:
+            logger.log_metrics(scalars, step=step)
+
+
+def learning_rates(trainer: Trainer) -> dict[str, float]:
+    """Return the learning rate of each parameter group, by tag."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    names = ["optimizer/lr"] if len(groups) == 1 else [f"optimizer/lr_{number}" for number in range(len(groups))]
+    return {name: float(group["lr"]) for name, group in zip(names, groups, strict=True)}
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Return the largest memory so far, of a GPU or else of this process, in MB of 2**20 bytes, by tag."""
+    if device.type == "cuda":
+        return {"memory/gpu_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return {"memory/process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}

@@ -1,0 +1,1 @@
+"""Commands that do what the Trainer does not. None imports torch."""

@@ -1,0 +1,161 @@
+"""What TensorBoard reads of a run, with its own reader."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from conftest import ROOT, Command
+from lightning_template.callbacks import dashboard
+
+CNN = ["fit", f"--config={ROOT / 'configs/fashion_mnist/cnn.yaml'}", "--trainer.max_epochs=2"]
+CNN += ["--data.batch_size=16", "--data.val_fraction=0.2", "--callbacks.figures.every_n_epochs=1"]
+LINE = ["fit", f"--config={ROOT / 'configs/line/adam.yaml'}", "--trainer.max_epochs=2", "--data.val_fraction=0.2"]
+
+
+def read(experiment: str) -> EventAccumulator:
+    events = EventAccumulator(f"lightning_logs/{experiment}/version_0", size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def hyper_parameters(events: EventAccumulator) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns of the HPARAMS tab: hyper-parameters with their values, and metrics."""
+    found = {
+        tag: HParamsPluginData.FromString(content) for tag, content in events.PluginTagToContent("hparams").items()
+    }
+    values = found["_hparams_/session_start_info"].session_start_info.hparams
+    infos = found["_hparams_/experiment"].experiment.metric_infos
+    plain = {name: getattr(value, value.WhichOneof("kind")) for name, value in values.items()}
+    return plain, [info.name.tag for info in infos]
+
+
+def test_every_part_of_the_dashboard_has_content(command: Command, fashion_mnist: Path) -> None:
+    assert command(*CNN, f"--data.data_dir={fashion_mnist}", "--test_after_fit").status == 0
+    events = read("fashion_mnist_cnn")
+    tags = events.Tags()
+    assert set(tags["images"]) == {
+        "classes/accuracy",
+        "classes/calibration",
+        "classes/confusion matrix",
+        "first layer",
+        "images/samples",
+        "images/worst mistakes",
+    }
+    assert {"command/text_summary", "config/text_summary", "custom_scalars__config__"} <= set(tags["tensors"])
+    assert "precision and recall/Bag" in tags["tensors"]
+    assert tags["graph"]
+    values, metrics = hyper_parameters(events)
+    assert values["model.network"] == "ConvNet"
+    assert values["model.optimizer"] == "AdamW"
+    assert values["data.batch_size"] == 16
+    assert metrics[0] == "best/val/accuracy"
+    assert {"val/loss", "val/f1", "test/accuracy"} <= set(metrics)
+    assert set(metrics) <= set(tags["scalars"])  # no column stays empty
+    for name in ("optimizer/lr", "optimizer/gradient_norm", "speed/samples_per_second", "memory/process_mb"):
+        steps = [event.step for event in events.Scalars(name)] if name in tags["scalars"] else []
+        assert steps == sorted(set(steps)), name
+    accuracies = [event.value for event in events.Scalars("val/accuracy")]
+    assert events.Scalars("best/val/accuracy")[-1].value == max(accuracies)
+
+
+def test_a_regression_has_its_figure_and_its_loss_begins_at_the_first_step(command: Command) -> None:
+    assert command(*LINE, "--data.batch_size=16", "--trainer.log_every_n_steps=4").status == 0
+    events = read("line_adam")
+    assert events.Tags()["images"] == ["regression"]
+    assert [event.step for event in events.Scalars("train/loss_step")] == [0, 3, 7]
+    assert [event.step for event in events.Scalars("optimizer/lr")] == [0, 3, 7]
+    first = events.Scalars("train/loss_step")[0].value
+    assert first > events.Scalars("train/loss_step")[-1].value > 0
+    assert events.Scalars("optimizer/gradient_norm")[0].value > 0
+
+
+def test_the_gradient_norm_and_first_loss_are_those_of_a_plain_loop(command: Command) -> None:
+    from lightning_template.datamodules import LineDataModule
+
+    args = [*LINE, "--trainer.max_epochs=1", "--model.optimizer.lr=0", "--data.val_fraction=0"]
+    assert command(*args, "--trainer.log_every_n_steps=7").status == 0
+    data = LineDataModule(val_fraction=0.0)
+    data.setup("fit")
+    assert data.train_set is not None
+    checkpoint = torch.load("lightning_logs/line_adam/version_0/checkpoints/last.ckpt", weights_only=True)
+    layer = torch.nn.Linear(1, 1)
+    layer.load_state_dict(dict(zip(layer.state_dict(), checkpoint["state_dict"].values(), strict=True)))
+    loss = torch.nn.functional.mse_loss(layer(data.train_set.inputs), data.train_set.targets)
+    loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.stack([weight.grad.norm() for weight in layer.parameters() if weight.grad is not None]).norm()
+    events = read("line_adam")
+    assert events.Scalars("optimizer/gradient_norm")[0].value == pytest.approx(norm.item(), rel=1e-5)
+    assert events.Scalars("train/loss_step")[0].value == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_a_resumed_run_goes_on_with_its_curves(command: Command) -> None:
+    assert command(*LINE, "--callbacks.figures.every_n_epochs=1").status == 0
+    run = "lightning_logs/line_adam/version_0"
+    assert command("fit", "--ckpt_path", run, "--trainer.max_epochs=4").status == 0
+    events = read("line_adam")
+    for tag in events.Tags()["scalars"]:
+        steps = [event.step for event in events.Scalars(tag)]
+        assert steps == sorted(set(steps)), tag
+    assert len(events.Scalars("best/val/loss")) == 4
+    assert len(events.Images("regression")) == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "missing"),
+    [
+        ("--callbacks.figures=null", "images/"),
+        ("--callbacks.figures.num_samples=0", "images/samples"),
+        ("--callbacks.figures.num_mistakes=0", "images/worst"),
+        ("--callbacks.figures.confusion_matrix=false", "classes/confusion"),
+        ("--callbacks.figures.class_accuracy=false", "classes/accuracy"),
+        ("--callbacks.figures.calibration=false", "classes/calibration"),
+        ("--callbacks.figures.filters=false", "first layer"),
+        ("--callbacks.figures.pr_curves=false", "precision"),
+        ("--callbacks.dashboard=null", "command"),
+        ("--callbacks.dashboard.graph=false", "graph"),
+        ("--callbacks.monitor=null", "optimizer/"),
+    ],
+)
+def test_each_part_can_be_switched_off(option: str, missing: str, command: Command, fashion_mnist: Path) -> None:
+    assert command(*CNN, f"--data.data_dir={fashion_mnist}", "--trainer.max_epochs=1", option).status == 0
+    tags = read("fashion_mnist_cnn").Tags()
+    if missing == "graph":
+        assert not tags["graph"]
+        return
+    names = [*tags["images"], *tags["scalars"], *tags["tensors"]]
+    assert not [name for name in names if name.startswith(missing)]
+    assert len(names) > 10
+
+
+def test_the_projector_shows_features(command: Command, fashion_mnist: Path) -> None:
+    args = [f"--data.data_dir={fashion_mnist}", "--trainer.max_epochs=1", "--callbacks.figures.num_projected=7"]
+    assert command(*CNN, *args).status == 0
+    run = Path("lightning_logs/fashion_mnist_cnn/version_0")
+    (metadata,) = run.rglob("metadata.tsv")
+    assert len(metadata.read_text().splitlines()) == 7
+    assert (metadata.parent / "sprite.png").is_file()
+    assert len((metadata.parent / "tensors.tsv").read_text().splitlines()) == 7
+
+
+def test_hyper_parameters_are_those_that_people_compare() -> None:
+    config = {
+        "seed_everything": 1,
+        "experiment": "a",
+        "trainer": {"max_epochs": 3, "enable_progress_bar": True, "precision": None},
+        "model": {"class_path": "a.b.Task", "init_args": {"loss": {"class_path": "torch.nn.MSELoss"}, "lr": 0.1}},
+        "data": {"class_path": "a.Data", "init_args": {"data_dir": "/x", "shuffle": True, "sizes": [1, 2]}},
+    }
+    assert dashboard.hyper_parameters(config) == {
+        "seed_everything": 1,
+        "trainer.max_epochs": 3,
+        "model": "Task",
+        "model.loss": "MSELoss",
+        "model.lr": 0.1,
+        "data": "Data",
+        "data.shuffle": True,
+        "data.sizes": "1, 2",
+    }

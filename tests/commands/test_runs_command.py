@@ -1,0 +1,167 @@
+"""`lightning-template runs`: tables of what runs left, from their files alone."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from conftest import ROOT, Command
+from lightning_template import runs
+from lightning_template.commands.runs import COLUMNS
+
+FIT = ["fit", f"--config={ROOT / 'configs/line/adam.yaml'}", "--trainer.max_epochs=3", "--data.val_fraction=0.2"]
+RUN = Path("lightning_logs/line_adam/version_0")
+
+
+def make_run(name: str, best: float | None = None, mode: str = "max", **state: Any) -> Path:
+    run = Path("lightning_logs") / name
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text("seed_everything: 0\n")
+    (run / "state.json").write_text(json.dumps({"state": "finished", "epochs": 5, "seconds": 61.0, **state}))
+    if best is not None:
+        entry = {"monitor": "val/accuracy", "mode": mode, "best_score": best, "best_epoch": 2}
+        (run / "metrics.json").write_text(json.dumps({"best": entry, "final": {"val/accuracy": best}}))
+    return run
+
+
+def listed(command: Command, *args: str) -> list[dict[str, Any]]:
+    result = command("runs", "--json", *args)
+    assert (result.status, result.err) == (0, "")
+    found: list[dict[str, Any]] = json.loads(result.out)
+    return found
+
+
+def test_a_run_tells_what_became_of_it(command: Command) -> None:
+    assert command(*FIT, "--test_after_fit").status == 0
+    (run,) = listed(command)
+    metrics = json.loads((RUN / "metrics.json").read_text())
+    assert (run["experiment"], run["version"], run["state"], run["epochs"], run["steps"]) == (
+        "line_adam",
+        0,
+        "finished",
+        3,
+        json.loads((RUN / "state.json").read_text())["steps"],
+    )
+    assert run["best"] == metrics["best"]
+    assert run["test"]["test/mae"] == metrics["test"]["test/mae"]
+    assert 0 < run["seconds"] < 100
+    table = command("runs").out.splitlines()
+    assert table[0].split() == [*COLUMNS]
+    assert table[1].split()[:4] == ["line_adam", "0", "finished", "3"]
+    assert f"val/loss {metrics['best']['best_score']:.4f}" in table[1]
+    assert f"test/loss {metrics['test']['test/loss']:.4f}" in table[1]
+
+
+def test_a_stopped_run_and_a_failed_one(command: Command) -> None:
+    injected = "--trainer.callbacks=injected."
+    sys.path.append(str(ROOT / "tests" / "faults"))
+    at_step_4 = ["--trainer.callbacks.step=4"]
+    number = f"--trainer.callbacks.number={int(signal.SIGTERM)}"
+    assert command(*FIT, "--data.batch_size=16", f"{injected}SignalAt", number, *at_step_4).status == 143
+    assert command(*FIT, "--data.batch_size=16", f"{injected}OutOfMemory", *at_step_4).status == 1
+    stopped, failed = listed(command)
+    assert (stopped["state"], stopped["steps"], stopped["error"]) == ("interrupted", 5, None)
+    assert (failed["state"], failed["steps"]) == ("failed", 4)
+    assert failed["error"].startswith("CUDA out of memory")
+    seconds = stopped["seconds"]
+    assert command("fit", "--ckpt_path", RUN, "--trainer.callbacks=null").status == 0
+    (resumed,) = listed(command, "--state=finished")
+    assert (resumed["epochs"], resumed["error"]) == (3, None)
+    assert resumed["seconds"] >= seconds  # of all its parts
+
+
+def test_running_is_who_holds_the_lock(command: Command, workspace: Path) -> None:
+    run = make_run("a/version_0", state="running")
+    assert [found["state"] for found in listed(command)] == ["interrupted"]  # killed without a word
+    with FileLock(run / ".lock"):
+        assert [found["state"] for found in listed(command, "--state=running")] == ["running"]
+
+
+def test_filters_and_order(command: Command, workspace: Path) -> None:
+    make_run("a/version_0", 0.8, started="2026-01-03")
+    make_run("a/version_1", 0.9, started="2026-01-01", seconds=5.0)
+    make_run("a/version_10", None, started="2026-01-02", state="failed")
+    make_run("b/version_0", 0.7, started="2026-01-04")
+
+    def versions(*args: str) -> list[str]:
+        return [f"{run['experiment']}{run['version']}" for run in listed(command, *args)]
+
+    assert versions() == ["a0", "a1", "a10", "b0"]
+    assert versions("--sort=best") == ["a10", "b0", "a0", "a1"]
+    assert versions("--sort=started") == ["a1", "a10", "a0", "b0"]
+    assert versions("--sort=duration", "--experiment=a")[0] == "a1"
+    assert versions("--state=failed") == ["a10"]
+    assert command("runs", "--experiment=c").out == "no runs in lightning_logs\n"
+
+
+def test_the_best_run_is_by_its_own_measure(command: Command, workspace: Path) -> None:
+    make_run("a/version_0", 0.8)
+    make_run("a/version_1", 0.9)
+    make_run("a/version_2", None)
+    make_run("error/version_0", 0.8, mode="min")
+    make_run("error/version_1", 0.9, mode="min")
+    assert command("runs", "best", "a").out == "lightning_logs/a/version_1\n"
+    assert command("runs", "best", "error").out == "lightning_logs/error/version_0\n"
+    nothing = command("runs", "best", "c")
+    assert nothing.status == 2
+    assert "has no score" in nothing.err
+
+
+def test_show_and_diff(command: Command) -> None:
+    assert command(*FIT).status == 0
+    assert command(*FIT, "--model.optimizer.lr=0.1").status == 0
+    shown = command("runs", "show", "line_adam")
+    assert shown.status == 0
+    for text in ("# run", "state: finished", "# metrics", "best best_score: ", "# overrides", "lr: 0.1", "# config"):
+        assert text in shown.out
+    differs = command("runs", "diff", RUN, "line_adam/version_1").out.splitlines()
+    assert differs[1].split() == ["model.optimizer.lr", "0.001", "0.1"]
+    in_json = json.loads(command("runs", "diff", RUN, "line_adam", "--json").out)
+    assert in_json["config"] == {"model.optimizer.lr": [0.001, 0.1]}
+    assert "final train/loss" in in_json["results"]
+    unknown = command("runs", "show", "line_sgd")
+    assert unknown.status == 2
+    assert "no run line_sgd in lightning_logs; experiments: line_adam" in unknown.err
+
+
+@pytest.mark.parametrize("content", ["", '{"state": "fini', "[]", '{"state": 5, "best": 1}', "\udcff"])
+def test_half_written_files_and_foreign_folders_are_survived(content: str, command: Command, workspace: Path) -> None:
+    make_run("a/version_0", 0.8)
+    broken = make_run("b/version_0", 0.8)
+    for name in ("state.json", "metrics.json", "environment.json", "config.yaml"):
+        (broken / name).write_bytes(content.encode(errors="surrogateescape"))
+    for foreign in ("version_3/checkpoints", "c/version_x", "d/version_1/deeper"):
+        (Path("lightning_logs") / foreign).mkdir(parents=True)
+    Path("lightning_logs/a/version_7").touch()
+    found = listed(command)
+    assert [run["experiment"] for run in found] == ["a", "b"]
+    assert (found[1]["best"], found[1]["test"]) == (None, None)
+    assert command("runs").status == 0
+    assert command("runs", "show", "b").status == 0
+
+
+@pytest.mark.parametrize("args", [["show"], ["best"], ["--sort=size"], ["--stat=failed"], ["list"]])
+def test_a_mistake_gets_one_line(args: list[str], command: Command) -> None:
+    result = command("runs", *args)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert "runs --help tells more" in result.err
+
+
+def test_it_answers_without_torch_and_writes_nothing(command: Command, workspace: Path) -> None:
+    make_run("a/version_0", 0.8)
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
+    code = "import sys; from lightning_template.__main__ import main; main(); sys.exit('torch' in sys.modules)"
+    for args in (["runs"], ["runs", "best", "a"], ["runs", "diff", "a", "a"], ["runs", "--help"]):
+        done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, shlex.join(args) + done.stderr
+    assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
+    assert os.listdir("lightning_logs") == ["a"]  # noqa: PTH208  # a list compares
+    assert runs.read_run(Path("lightning_logs/a/version_0"))["best"]["best_score"] == 0.8

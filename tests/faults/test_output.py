@@ -1,0 +1,93 @@
+"""Places where a run cannot write, and a process that dies while it writes."""
+
+import os
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+from test_runs_that_stop import FIT, RUN, curves, files_may_grow_again, inject, load, nothing_is_half_written
+
+from conftest import Command
+from lightning_template import __main__
+from lightning_template.runs import is_whole, unfinished_files
+
+__all__ = ["files_may_grow_again"]
+
+
+def run_in_a_child(*args: str) -> int:
+    """Call the command in a child of this process, and return how it ended."""
+    child = os.fork()
+    if child == 0:
+        status = 99
+        try:
+            sys.argv[1:] = args
+            status = __main__.main()
+        except SystemExit as error:
+            status = int(error.code or 0)
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("where", ["/proc/nowhere", "a_file"])
+def test_a_place_that_takes_no_files_is_refused_before_training(where: str, command: Command) -> None:
+    Path("a_file").touch()
+    refused = command(*FIT, f"--trainer.default_root_dir={where}")
+    assert refused.status == 2
+    assert refused.err.splitlines()[-1].startswith(f"lightning-template: error: cannot write into {where}/lightning_")
+    assert "Epoch 0" not in refused.out + refused.err
+
+
+def test_a_full_disk_is_refused_before_training(command: Command) -> None:
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
+    refused = command(*FIT)
+    assert refused.status == 2
+    assert "cannot write into lightning_logs: File too large" in refused.err.splitlines()[-1]
+    assert "Epoch 0" not in refused.out + refused.err
+    assert not list(RUN.parent.iterdir())
+
+
+def test_the_temporary_folder_is_not_needed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", "/proc/nowhere")
+        with pytest.raises(FileNotFoundError):
+            tempfile.TemporaryFile()  # noqa: SIM115  # fails
+        result = command(*FIT)
+    assert result.status == 0
+
+
+def test_out_of_memory(command: Command) -> None:
+    failed = command(*FIT, *inject("OutOfMemory", step=13))
+    assert failed.status == 1
+    last = failed.err.splitlines()[-1]
+    assert "OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 GiB.; a smaller `data.batch_size`" in last
+    assert f"to go on from the last checkpoint: lightning-template fit --ckpt_path {RUN}" in last
+    assert load()["global_step"] == 12
+    assert nothing_is_half_written()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("temporary", [".", "/dev/shm"], ids=["same device", "other device"])
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_killed_while_a_checkpoint_is_written(
+    share: float, temporary: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", temporary)
+        assert run_in_a_child(*FIT, *inject("KillInSave", number=6, share=share)) == -9
+    (part,) = unfinished_files(RUN)
+    assert is_whole(part) == (share == 1)
+    assert is_whole(RUN / "checkpoints" / "last.ckpt")
+    step = load()["global_step"]
+    assert 0 < step < 60
+    assert command(*FIT, "--ckpt_path=last", "--trainer.callbacks=null").status == 0
+    assert unfinished_files(RUN) == []
+    assert command(*FIT, "--trainer.default_root_dir=whole").status == 0
+    for name in ("last", "best"):
+        for key in ("state_dict", "optimizer_states", "global_step", "epoch"):
+            torch.testing.assert_close(load(name)[key], load(name, "whole" / RUN)[key], rtol=0, atol=0)
+    assert curves(RUN) == curves("whole" / RUN)
