@@ -43,7 +43,7 @@ def one_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     if len(lines) > 2 and lines[1].startswith("Original Traceback"):
-        lines = [f"{lines[-1]} ({lines[0].partition(' ')[2].rstrip('.')})"]
+        lines = [lines[-1], f"({lines[0].removeprefix('Caught ').removesuffix('.')})"]
     return " ".join(" ".join(lines).split()) or type(error).__name__
 
 

@@ -73,6 +73,7 @@ def test_a_regression_has_its_figure_and_its_loss_begins_at_the_first_step(comma
     assert events.Scalars("optimizer/gradient_norm")[0].value > 0
 
 
+@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
 def test_the_gradient_norm_and_first_loss_are_those_of_a_plain_loop(command: Command) -> None:
     from lightning_template.datamodules import LineDataModule
 
@@ -99,7 +100,7 @@ def test_a_resumed_run_goes_on_with_its_curves(command: Command) -> None:
     events = read("line_adam")
     for tag in events.Tags()["scalars"]:
         steps = [event.step for event in events.Scalars(tag)]
-        assert steps == sorted(set(steps)), tag
+        assert steps == sorted(steps if tag == "epoch" else set(steps)), tag  # Lightning's own comes with each log
     assert len(events.Scalars("best/val/loss")) == 4
     assert len(events.Images("regression")) == 4
 

@@ -1,6 +1,8 @@
 """Data that nothing can be learned from: what is said, and that nothing good is lost."""
 
+import gc
 import multiprocessing
+import re
 from pathlib import Path
 
 import pytest
@@ -69,8 +71,8 @@ def test_no_training_data_is_an_error(command: Command) -> None:
     ("fault", "num_workers", "status", "message"),
     [
         ("raises", 0, 2, "sample 10 cannot be read; "),
-        ("raises", 1, 2, "ValueError: sample 10 cannot be read (ValueError in DataLoader worker process 0); "),
-        ("dies", 1, 1, " killed"),  # torch tells by a signal or by a pipe, whichever comes first
+        ("raises", 1, 2, r"ValueError: sample 10 cannot be read \(ValueError in DataLoader worker process 0\); "),
+        ("dies", 1, 1, "killed|exited unexpectedly"),  # torch may hear of it in three ways
         ("is not a number", 0, 1, "the loss is nan after step"),
     ],
 )
@@ -81,11 +83,12 @@ def test_a_sample_that_fails_leaves_the_checkpoint_before(
     failed = command(*LOADED, f"--data.fault={fault}", f"--data.num_workers={num_workers}")
     assert failed.status == status, failed.err
     last = failed.err.splitlines()[-1]
-    assert message in last
+    assert re.search(message, last)
     assert f"to go on from the last checkpoint: lightning-template fit --ckpt_path {RUN}" in last
     assert load()["global_step"] == 5
     assert all(value.isfinite().all() for value in load()["state_dict"].values())
     assert nothing_is_half_written()
+    gc.collect()  # the loader's iterator, which the exception knew
     for child in multiprocessing.active_children():
         child.join(timeout=10)
     assert not multiprocessing.active_children()

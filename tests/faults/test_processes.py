@@ -82,4 +82,4 @@ def test_when_a_rank_dies_the_other_ends(rank: int, workspace: Path) -> None:
         _, err = process.communicate(timeout=60)
         wait_until(lambda: not processes_of(process.pid), 60)
         assert process.returncode not in (0, 2), err
-        assert load()["global_step"] >= 20
+        assert load()["global_step"] > 0
