@@ -17,6 +17,7 @@ from lightning_template import runs
 from lightning_template.commands.runs import COLUMNS
 
 FIT = ["fit", f"--config={ROOT / 'configs/line/adam.yaml'}", "--trainer.max_epochs=3", "--data.val_fraction=0.2"]
+FIT += ["--callbacks.figures=null", "--callbacks.dashboard=null"]
 RUN = Path("lightning_logs/line_adam/version_0")
 
 

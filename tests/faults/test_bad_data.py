@@ -16,6 +16,7 @@ LOADED = [
     "--data=injected.FaultyLoader",
     "--trainer.reload_dataloaders_every_n_epochs=1",
     "--trainer.max_epochs=3",
+    "--callbacks.figures=null",
 ]
 """Three epochs of five steps, of which the second meets a fault."""
 

@@ -70,8 +70,14 @@ def test_out_of_memory(command: Command) -> None:
     assert nothing_is_half_written()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("temporary", [".", "/dev/shm"], ids=["same device", "other device"])
+@pytest.mark.parametrize(
+    ("share", "temporary"),
+    [
+        (0.5, "/dev/shm"),  # another device
+        (1.0, "."),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((0.0, "/dev/shm"), (1.0, "/dev/shm"), (0.5, "."))),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*use of fork")
 def test_killed_while_a_checkpoint_is_written(
     share: float, temporary: str, command: Command, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,7 @@ FIT = [
     "--trainer.log_every_n_steps=1",
     "--trainer.val_check_interval=7",
     "--callbacks.checkpoint.every_n_steps=3",
+    "--callbacks.figures=null",
 ]
 """Three epochs of 20 steps."""
 RUN = Path("lightning_logs/line_adam/version_0")

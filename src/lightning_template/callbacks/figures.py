@@ -22,7 +22,8 @@ class Figures(Callback):
     comes beside them. With several ranks the figures are of the first rank's share.
 
     Args:
-        every_n_epochs: Number of epochs from one time to the next.
+        every_n_epochs: Number of epochs from one time to the next, counted back from the last; if not given 5, or a
+            tenth of a run that is longer than 50.
         num_samples: Number of sample images.
         num_mistakes: Number of images whose true class was given the lowest probability.
         confusion_matrix: Whether to show the confusion matrix.
@@ -40,7 +41,7 @@ class Figures(Callback):
 
     def __init__(
         self,
-        every_n_epochs: int = 5,
+        every_n_epochs: int | None = None,
         num_samples: int = 12,
         num_mistakes: int = 24,
         confusion_matrix: bool = True,
@@ -51,7 +52,7 @@ class Figures(Callback):
         filters: bool = True,
         num_projected: int = 0,
     ) -> None:
-        if every_n_epochs < 1:
+        if every_n_epochs is not None and every_n_epochs < 1:
             raise ValueError(f"`every_n_epochs` must be at least 1, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
         self.num_samples = num_samples
@@ -67,11 +68,12 @@ class Figures(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether figures are due after this validation."""
-        number = trainer.current_epoch + 1
+        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else 0
+        every_n_epochs = self.every_n_epochs or max(5, last // 10)
         self._is_due = (
             trainer.state.fn == TrainerFn.FITTING
             and not trainer.sanity_checking
-            and (number % self.every_n_epochs == 0 or number == trainer.max_epochs)
+            and (last - trainer.current_epoch - 1) % every_n_epochs == 0
             and bool(experiments(trainer))
         )
         self._first: tuple[Tensor, Tensor, Tensor] | None = None

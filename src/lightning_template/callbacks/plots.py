@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,12 +17,15 @@ NUM_BINS = 15
 """Number of bins of confidence, as Guo et al. 2017, 'On calibration of modern neural networks', have them."""
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of that many inches, on white so that it can be read on a dark page too, and its axes."""
+def _figure(width: float, height: float, rows: int = 1, bottom: float = 0.6) -> tuple["Figure", list["Axes"]]:
+    """Return a figure of that many inches, `bottom` of them below the axes, on white so that it can be read on a dark page too, and its axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white", dpi=100)
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+    figure = Figure(figsize=(width, height), facecolor="white", dpi=100)
+    axes = list(figure.subplots(rows, squeeze=False).flat)
+    # matplotlib's own layout engines take longer than the drawing; room for tick labels of words
+    figure.subplots_adjust(1.3 / width, bottom / height, 1 - 0.2 / width, 1 - 0.4 / height, hspace=0.3)
+    return figure, axes
 
 
 def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
@@ -33,7 +36,7 @@ def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
         names: Name of each class.
     """
     size = min(16.0, 3 + 0.55 * len(names))
-    figure, (axes,) = _figure(size + 1, size)
+    figure, (axes,) = _figure(size + 1, size, bottom=1.3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchmetrics 1.9 hands matplotlib tensors
         plot_confusion_matrix(rates, ax=axes, add_text=len(names) <= 20, labels=list(names), cmap="Blues")
@@ -113,18 +116,20 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor, names: Sequence
     """
     columns = min(6, len(inputs))
     rows = -(-len(inputs) // columns)
-    figure, all_axes = _figure(2.1 * columns, 2.9 * rows, rows, columns)
-    for axes in all_axes:
-        axes.axis("off")
-    for axes, image, probabilities, target in zip(all_axes, inputs, predictions, targets.tolist(), strict=False):
-        low, high = image.aminmax()
-        pixels = ((image - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0)
-        axes.imshow(pixels.numpy(), cmap="gray", vmin=0, vmax=1)
-        top = probabilities.topk(min(3, len(names)))
+    num_lines = 1 + min(3, len(names))
+    text = 0.085 * num_lines + 0.06  # height above an image, in its widths
+    figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
+    for number, (image, probabilities, target) in enumerate(zip(inputs, predictions, targets.tolist(), strict=True)):
+        left, bottom = number % columns, -(number // columns + 1) * (1 + text)
+        axes.imshow(
+            _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom, bottom + 0.9)
+        )
+        top = probabilities.topk(num_lines - 1)
         lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
-        is_right = top.indices[0].item() == target
-        title = "\n".join([f"true: {names[target]}", *lines])
-        axes.set_title(title, fontsize=8, color="black" if is_right else "tab:red")
+        color = "black" if top.indices[0].item() == target else "tab:red"
+        label = "\n".join([f"true: {names[target]}", *lines])
+        axes.text(left + 0.05, bottom + 0.95, label, fontsize=7, color=color, va="bottom")
+    axes.set(xlim=(0, columns), ylim=(-rows * (1 + text), 0))
     return figure
 
 
@@ -136,13 +141,29 @@ def filters(weights: Tensor) -> "Figure":
     """
     columns = min(12, len(weights))
     rows = -(-len(weights) // columns)
-    figure, all_axes = _figure(0.7 * columns, 0.7 * rows, rows, columns)
-    for axes in all_axes:
-        axes.axis("off")
-    for axes, weight in zip(all_axes, weights, strict=False):
-        low, high = weight.aminmax()
-        axes.imshow(((weight - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy(), cmap="gray")
+    figure, axes = _canvas(0.7 * columns, 0.7 * rows)
+    for number, weight in enumerate(weights):
+        left, bottom = number % columns, -(number // columns + 1)
+        extent = (left + 0.05, left + 0.95, bottom + 0.05, bottom + 0.95)
+        axes.imshow(_pixels(weight), cmap="gray", vmin=0, vmax=1, extent=extent)
+    axes.set(xlim=(0, columns), ylim=(-rows, 0))
     return figure
+
+
+def _canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """Return a figure, and axes without frame all over it: a hundred times faster than axes for each image."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), facecolor="white", dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    return figure, axes
+
+
+def _pixels(image: Tensor) -> Any:
+    """Return an image `(channels, height, width)` as an array `(height, width, channels)` in [0, 1]."""
+    low, high = image.aminmax()
+    return ((image - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy()
 
 
 def regression(inputs: Tensor, predictions: Tensor, targets: Tensor) -> "Figure":
