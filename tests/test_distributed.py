@@ -15,6 +15,7 @@ CONFIGS = ["--config", str(ROOT / "configs/line/adam.yaml"), "--trainer.max_epoc
 RUN = Path("lightning_logs/line_adam/version_0")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(170)
 def test_two_ranks_reach_the_weights_of_one_process(command: Command, workspace: Path) -> None:
     """Five batches of 2 x 8 samples and one of 2 x 2 in an epoch; validation sees 21 samples, each once."""

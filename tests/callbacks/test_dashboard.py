@@ -116,6 +116,7 @@ PARTS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
 @pytest.mark.parametrize("names", [list(PARTS)[::2], list(PARTS)[1::2]], ids=["one half", "the other half"])
 def test_each_figure_can_be_switched_off(names: list[str], command: Command, fashion_mnist: Path) -> None:
     options = [f"--callbacks.figures.{name}" for name in names]

@@ -74,8 +74,8 @@ def test_out_of_memory(command: Command) -> None:
     ("share", "temporary"),
     [
         (0.5, "/dev/shm"),  # another device
-        (1.0, "."),
         *(pytest.param(*case, marks=pytest.mark.slow) for case in ((0.0, "/dev/shm"), (1.0, "/dev/shm"), (0.5, "."))),
+        pytest.param(1.0, ".", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*use of fork")

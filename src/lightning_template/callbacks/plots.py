@@ -18,7 +18,10 @@ NUM_BINS = 15
 
 
 def _figure(width: float, height: float, rows: int = 1, bottom: float = 0.6) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of that many inches, `bottom` of them below the axes, on white so that it can be read on a dark page too, and its axes."""
+    """Return a figure of that many inches, `bottom` of them below the axes, and its axes.
+
+    It is white, so that it can be read on a dark page too.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), facecolor="white", dpi=100)

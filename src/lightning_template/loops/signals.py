@@ -10,7 +10,8 @@ class StopSignals:
     """While entered, keeps the first SIGINT or SIGTERM for the loop to look at; a second SIGINT interrupts at once.
 
     A terminal or a scheduler sends them to the workers of a DataLoader too. That these end is then no reason to break
-    off the step that is going on, as torch would when it hears of it.
+    off the step that is going on, as torch would when it hears of it; nor, when the run has failed already, to break
+    off what is done about that. torch finds out in another way too, within five seconds.
     """
 
     received: int | None = None
@@ -25,12 +26,18 @@ class StopSignals:
             self._handlers[signal.SIGCHLD] = signal.getsignal(signal.SIGCHLD)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if kind is not None and self._handlers:
+            _ignore_children()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT == self.received:
             raise KeyboardInterrupt
         self.received = number
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        _ignore_children()
+
+
+def _ignore_children() -> None:
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # SIG_IGN would take the exit status of subprocesses away
