@@ -8,13 +8,17 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_template.loops import Boundary
 
+EVERY_SECONDS = 5.0
+"""Time of training from one look at speed and memory to the next, within an epoch."""
+
 
 class StepMonitor(Boundary):
-    """Logs learning rates, gradient norm, samples a second and memory whenever Lightning logs.
+    """Logs learning rates and gradient norm whenever Lightning logs, and now and then speed and memory.
 
     The tags are `optimizer/lr` (with the number of the group behind it where there are several),
     `optimizer/gradient_norm` (of all parameters, after clipping), `speed/samples_per_second` (of all ranks, without
@@ -23,21 +27,24 @@ class StepMonitor(Boundary):
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
-        self._start_clock(trainer)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock again: validation is not training."""
-        if trainer.training or trainer.validating:
-            self._start_clock(trainer)
+        """Start the clock where a run goes on within an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock again: what lies between epochs is not training."""
-        self._start_clock(trainer)
-
-    def _start_clock(self, trainer: Trainer) -> None:
+        """Start the clock: what lies between epochs is not training."""
         self._began = time.perf_counter()
+        self._seconds = 0.0  # of training before the clock was started, since the last look
+        self._samples_per_batch = 0
         self._batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: validation is not training."""
+        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+            self._seconds += time.perf_counter() - self._began
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again."""
+        self._began = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -46,9 +53,11 @@ class StepMonitor(Boundary):
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         is_due = trainer._logger_connector.should_update_logs
         is_first = step == 0 and trainer.global_step == 1 and not is_due
+        if batch_idx == 0 or not self._samples_per_batch:
+            self._samples_per_batch = len(batch[0] if isinstance(batch, (list, tuple)) else batch)
         if not (trainer.loggers and (is_first or is_due)):
             return
-        scalars = learning_rates(trainer) | memory(trainer.strategy.root_device)
+        scalars = learning_rates(trainer)
         gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
         if gradients:
             scalars["optimizer/gradient_norm"] = float(torch.nn.utils.get_total_norm(gradients))
@@ -56,13 +65,30 @@ class StepMonitor(Boundary):
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
             if isinstance(loss, Tensor):
                 scalars["train/loss_step"] = loss.item() * trainer.accumulate_grad_batches
-        else:
-            batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready - self._batches
-            num_samples = batches * trainer.world_size * len(batch[0] if isinstance(batch, (list, tuple)) else batch)
-            scalars["speed/samples_per_second"] = num_samples / (time.perf_counter() - self._began)
-            self._start_clock(trainer)
-        for logger in trainer.loggers:
-            logger.log_metrics(scalars, step=step)
+        elif self._seconds + time.perf_counter() - self._began >= EVERY_SECONDS:
+            self._seconds += time.perf_counter() - self._began
+            scalars |= self._machine(trainer)
+        _log(trainer, scalars, step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log speed and memory."""
+        self._seconds += time.perf_counter() - self._began
+        _log(trainer, self._machine(trainer), trainer.fit_loop.epoch_loop._batches_that_stepped - 1)
+
+    def _machine(self, trainer: Trainer) -> dict[str, float]:
+        """Return speed since the last look, and memory, by tag."""
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready - self._batches
+        if batches == 0:
+            return {}
+        speed = batches * self._samples_per_batch * trainer.world_size / max(self._seconds, 1e-9)
+        self._began, self._seconds = time.perf_counter(), 0.0
+        self._batches += batches
+        return {"speed/samples_per_second": speed} | memory(trainer.strategy.root_device)
+
+
+def _log(trainer: Trainer, scalars: dict[str, float], step: int) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(scalars, step=step)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
