@@ -28,6 +28,7 @@ def test_the_readme_names_every_benchmark() -> None:
     assert {name for name, _ in COMMANDS} == {path.stem for path in (ROOT / "scripts").glob("benchmark_*.py")}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings(
     "ignore:The number of training batches:lightning.fabric.utilities.warnings.PossibleUserWarning"
 )

@@ -281,6 +281,7 @@ def test_a_network_in_the_users_own_file(command: Command, workspace: Path) -> N
     assert weights(RUN / "checkpoints" / "last.ckpt")["network.0.weight"].shape == (3, 1)
 
 
+@pytest.mark.slow
 def test_resnet18_with_one_input_channel(command: Command, workspace: Path, fashion_mnist: Path) -> None:
     (workspace / "resnet.yaml").write_text(
         "model:\n  init_args:\n    network:\n      class_path: lightning_template.networks.WithInputChannels\n"

@@ -11,7 +11,12 @@ from conftest import NUM_TEST, ROOT, Command
 
 EXPERIMENTS = sorted((ROOT / "configs").glob("fashion_mnist/*.yaml")) + sorted((ROOT / "configs").glob("line/*.yaml"))
 OVERLAYS = sorted((ROOT / "configs").glob("hardware/*.yaml")) + sorted((ROOT / "configs").glob("debug/*.yaml"))
-QUICK = ["--trainer.max_epochs=1", "--trainer.log_every_n_steps=1", "--data.eval_batch_size=20"]
+QUICK = [
+    "--trainer.max_epochs=1",
+    "--trainer.log_every_n_steps=1",
+    "--data.eval_batch_size=20",
+    "--callbacks.figures=null",
+]
 
 
 def name(path: Path) -> str:
@@ -46,6 +51,7 @@ def test_overlay(path: Path, command: Command, fashion_mnist: Path) -> None:
     assert fitted.status == 0, fitted.err
 
 
+@pytest.mark.slow
 def test_overfitting_learns_a_batch_by_heart(command: Command, fashion_mnist: Path) -> None:
     paths = [ROOT / "configs" / file for file in ("fashion_mnist/cnn.yaml", "debug/overfit.yaml")]
     config = [word for path in paths for word in ("--config", str(path))]

@@ -136,6 +136,16 @@ def test_each_callback_can_be_switched_off(command: Command, fashion_mnist: Path
     assert {tag.split("/")[0] for tag in tags["scalars"]} == {"epoch", "train", "val"}
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+def test_a_module_that_knows_nothing_of_the_template(command: Command) -> None:
+    demos = "lightning.pytorch.demos.boring_classes"
+    args = ["fit", f"--model={demos}.BoringModel", f"--data={demos}.BoringDataModule", "--trainer.max_epochs=1"]
+    assert command(*args, "--experiment=demo", "--callbacks.checkpoint=null").status == 0  # it logs nothing to watch
+    tags = read("demo").Tags()
+    assert "config/text_summary" in tags["tensors"]
+    assert {"optimizer/lr", "speed/samples_per_second"} <= set(tags["scalars"])
+
+
 def test_the_projector_shows_features(command: Command, fashion_mnist: Path) -> None:
     args = [f"--data.data_dir={fashion_mnist}", "--trainer.max_epochs=1", "--callbacks.figures.num_projected=7"]
     assert command(*CNN, *args).status == 0

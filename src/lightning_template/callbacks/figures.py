@@ -90,7 +90,7 @@ class Figures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what figures need of a batch."""
-        if not (self._is_due and dataloader_idx == 0 and isinstance(outputs, Tensor)):
+        if not (self._is_due and dataloader_idx == 0 and isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
             return
         inputs, targets = batch
         predictions: Tensor = pl_module.predict(outputs).float()  # type: ignore[operator]  # a task's

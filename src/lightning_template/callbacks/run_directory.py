@@ -165,7 +165,7 @@ class RunDirectory(Callback):
         self._keep_state("running", trainer, epochs=trainer.current_epoch + 1)
 
     def _keep_state(self, state: str, trainer: Trainer | None = None, **more: object) -> None:
-        if self.run is None or (trainer and not trainer.is_global_zero):
+        if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):
             return
         path = self.run / runs.STATE_FILE
         entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}

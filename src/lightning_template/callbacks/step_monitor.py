@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from lightning_template.loops import Boundary
 
@@ -54,7 +55,8 @@ class StepMonitor(Boundary):
         is_due = trainer._logger_connector.should_update_logs
         is_first = step == 0 and trainer.global_step == 1 and not is_due
         if batch_idx == 0 or not self._samples_per_batch:
-            self._samples_per_batch = len(batch[0] if isinstance(batch, (list, tuple)) else batch)
+            tensors = (leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim)
+            self._samples_per_batch = next((len(tensor) for tensor in tensors), 0)
         if not (trainer.loggers and (is_first or is_due)):
             return
         scalars = learning_rates(trainer)
