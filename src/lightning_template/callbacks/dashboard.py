@@ -5,14 +5,15 @@ import logging
 import math
 import shlex
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.module import _jit_is_scripting
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_template.callbacks.run_directory import RunDirectory
 from lightning_template.changes import flatten
@@ -183,16 +184,22 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
     return next((cb.files for cb in trainer.callbacks if isinstance(cb, RunDirectory)), {})  # type: ignore[attr-defined]
 
 
-def _add_graph(experiment: Any, pl_module: LightningModule, inputs: Tensor) -> None:
-    """Follow inputs through the network, which stays as it is."""
-    were_training = [module for module in pl_module.modules() if module.training]
-    pl_module.eval()  # so that no random numbers are drawn, and no running means change
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Let a module draw no random numbers and change no running means for a while, and leave it as it was."""
+    were_training = [part for part in module.modules() if part.training]
+    module.eval()
     try:
-        with _jit_is_scripting(), warnings.catch_warnings():
+        yield
+    finally:
+        for part in were_training:
+            part.training = True
+
+
+def _add_graph(experiment: Any, pl_module: LightningModule, inputs: Tensor) -> None:
+    try:
+        with evaluating(pl_module), _jit_is_scripting(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
             experiment.add_graph(pl_module, inputs)
     except Exception as error:  # whatever a network does that torch cannot trace
         _logger.info("no graph of the network: %s", " ".join(str(error).split())[:200])
-    finally:
-        for module in were_training:
-            module.training = True

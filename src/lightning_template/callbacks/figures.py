@@ -9,7 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lightning_template.callbacks import plots
-from lightning_template.callbacks.dashboard import experiments
+from lightning_template.callbacks.dashboard import evaluating, experiments
 
 
 class Figures(Callback):
@@ -171,17 +171,13 @@ class Figures(Callback):
             return
         features: list[Tensor] = []
         handle = last.register_forward_hook(lambda module, args, output: features.append(args[0].detach().cpu()))
-        inputs, targets = next(iter(loaders if not isinstance(loaders, list) else loaders[0]))
+        inputs, targets = next(iter(loaders[0] if isinstance(loaders, list) else loaders))
         inputs, targets = inputs[: self.num_projected], targets[: self.num_projected]
-        was_training = [module for module in pl_module.modules() if module.training]
-        pl_module.eval()
         try:
-            with torch.no_grad():
+            with evaluating(pl_module), torch.no_grad():
                 pl_module(inputs.to(pl_module.device))
         finally:
             handle.remove()
-            for module in was_training:
-                module.training = True
         labels = targets.tolist()
         if not targets.is_floating_point():
             names = _class_names(trainer, int(targets.max()) + 1)
