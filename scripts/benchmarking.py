@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import itertools
 import os
 import platform
@@ -127,12 +128,19 @@ def machine() -> str:
     return f"{model}, {threads} threads{device}; Python {platform.python_version()}, torch {torch.__version__}"
 
 
+class _Nowhere(io.TextIOWrapper):
+    """A terminal that shows nothing."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @contextlib.contextmanager
 def as_in_a_terminal() -> Iterator[None]:
     """Draw progress bars as in a terminal, but where nobody sees them."""
     os.environ |= {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "COLUMNS": "120"}
     with (
-        Path(os.devnull).open("w") as nowhere,
+        _Nowhere(Path(os.devnull).open("wb")) as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
     ):

@@ -16,14 +16,14 @@ ALLOWED = {
     "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
     "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock"},
-    "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "yaml"}
+    "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
     | {f"lightning_template.{name}" for name in ("changes", "errors", "loops", "runs")},
     "runs": set(),
     "changes": set(),
     "errors": set(),
     "completion": set(),
     "command_line": {"yaml", "lightning_template.errors", "lightning_template.runs"},
-    "commands": {"yaml", "lightning_template.changes", "lightning_template.runs"},
+    "commands": {"yaml", "numpy", "PIL", "lightning_template.changes", "lightning_template.runs"},
     "__main__": {f"lightning_template.{name}" for name in ("cli", "command_line", "commands", "completion", "errors")},
 }
 """What each room may import besides itself, the standard library and the package's version."""

@@ -15,7 +15,6 @@ import yaml
 from lightning.pytorch.callbacks import ProgressBar
 
 from conftest import NUM_TEST, ROOT, Command
-from lightning_template.callbacks import ClockedProgressBar
 from lightning_template.cli import TemplateCLI
 from lightning_template.datamodules import LineDataModule
 from lightning_template.tasks import ClassificationTask, RegressionTask
@@ -248,16 +247,6 @@ def test_one_progress_bar_at_most(
     monkeypatch.setattr(TemplateCLI, "after_fit", look)
     assert command("fit", *OLS, *options, "--trainer.max_epochs", "1").status == 0
     assert [type(bar).__name__ for bar in seen] == bars
-
-
-def test_the_progress_bar_redraws_on_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([10.0, 10.1, 10.24, 10.26, 10.3, 10.6, 10.61])
-    monkeypatch.setattr("lightning_template.callbacks.progress_bar.time.monotonic", lambda: next(now))
-    bar = ClockedProgressBar()
-    assert [bar._should_update(current, 7) for current in range(1, 8)] == [True, False, False, True, False, True, True]
-    bar.disable()
-    monkeypatch.undo()
-    assert not bar._should_update(7, 7)
 
 
 def test_one_cycle_gets_its_length_and_moves_every_step(command: Command, workspace: Path, fashion_mnist: Path) -> None:

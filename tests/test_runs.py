@@ -80,10 +80,15 @@ def test_metrics_are_merged(tmp_path: Path) -> None:
 def test_the_summary_gives_commands_that_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path / "two words", "best")
     runs.update_metrics(run, {"best": {"monitor": "val/loss", "best_score": 0.25, "best_epoch": 1}})
+    last = {"train/loss_step": 0.5, "train/loss": 0.25, "train/mae": 1.5, "val/loss": 0.375, "optimizer/lr": 0.1}
+    runs.update_metrics(run, {"final": last, "test": {"test/mae": 2.0}})
     monkeypatch.setenv("LIGHTNING_TEMPLATE_LAUNCHER", "my project/scripts/run")
     assert runs.summarise(run) == (
-        f"run        {run}\n"
+        "last       train     val       test\n"
+        "loss       0.2500    0.3750\n"
+        "mae        1.5000              2.0000\n"
         "best       val/loss 0.2500 after epoch 2\n"
+        f"run        {run}\n"
         f"test       'my project/scripts/run' lightning-template test --ckpt_path '{run}'\n"
         f"dashboard  'my project/scripts/run' tensorboard --logdir '{tmp_path}/two words/lightning_logs'\n"
     )

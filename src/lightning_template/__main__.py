@@ -9,24 +9,29 @@ from lightning_template import __version__
 from lightning_template.completion import bash_completion
 from lightning_template.errors import Stopped, nearest, one_line
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "runs")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "runs", "new")
 OF_THE_TRAINER = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 HELP = """\
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
        lightning-template runs [options]
+       lightning-template new {task,project} NAME [options]
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
   test       measure a checkpoint on the test set
-  predict    write a checkpoint's predictions to predictions.csv
+  predict    write a checkpoint's predictions, of the test set or of files
   runs       list, show and compare runs (runs --help tells more)
+  new        write a task of your own, or a whole project (new --help tells more)
 
   --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
   --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
   --allow_untrained                validate, test, predict: do without a checkpoint
   --allow_changes                  fit: go on from a checkpoint though the run will end otherwise
   --test_after_fit                 fit: test the best checkpoint afterwards
+  --input PATH...                  predict: images, folders of them or a table, instead of the test set
+  --invert                         predict: images are dark on light, where the data set's are light on dark
+  --output FILE.csv|.parquet       predict: where to write, with --figure FILE.png a picture of it
   --experiment NAME                folder of the runs in lightning_logs/
   --seed_everything N              seed of initial weights and augmentation; 0 if not given
   --trainer.max_epochs N           also max_steps, max_time, limit_train_batches, overfit_batches ...
@@ -94,6 +99,11 @@ def _dispatch(args: list[str]) -> int:
         from lightning_template.commands import runs
 
         runs.main(args[1:])
+        return 0
+    if args[0] == "new":
+        from lightning_template.commands import new
+
+        new.main(args[1:])
         return 0
     from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
 

@@ -39,6 +39,10 @@ NOT_OF_THE_EXPERIMENT = (
     "allow_untrained",
     "ckpt_path",
     "config",
+    "figure",
+    "input",
+    "invert",
+    "output",
     "return_predictions",
     "test_after_fit",
     "verbose",
@@ -120,6 +124,19 @@ class TemplateCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise ValueError(shorten(str(error), [])) from error
+        if self.subcommand == "predict":
+            self._predict_what_is_given()
+
+    def _predict_what_is_given(self) -> None:
+        """Pass on what `predict` is asked to read and write."""
+        writers = [callback for callback in self.trainer.callbacks if isinstance(callback, PredictionWriter)]  # type: ignore[attr-defined]
+        for writer in writers:
+            writer.write_to(self._get(self.config, "output"), self._get(self.config, "figure"))
+        paths = self._get(self.config, "input")
+        if paths:
+            if not hasattr(self.datamodule, "predict_on"):
+                raise ValueError(f"{type(self.datamodule).__name__} has no `predict_on`, so it takes no --input")
+            self.datamodule.predict_on(paths, self._get(self.config, "invert"))
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
         """Return the subcommand asked for, so that no parser is built but its, with what is not an option."""
@@ -140,6 +157,11 @@ class TemplateCLI(LightningCLI):
             parser.add_argument("--allow_changes", action="store_true", help="Go on though the run will end otherwise.")
         else:
             parser.add_argument("--allow_untrained", action="store_true", help="Do without a checkpoint.")
+        if subcommand == "predict":
+            parser.add_argument("--input", nargs="+", type=str, help="Files or folders instead of the test set.")
+            parser.add_argument("--invert", action="store_true", help="Turn dark on light images to light on dark.")
+            parser.add_argument("--output", type=str | None, help="CSV or Parquet file instead of predictions.csv.")
+            parser.add_argument("--figure", type=str | None, help="Picture of the first samples to draw.")
         return parser
 
     def _parse_ckpt_path(self) -> None:

@@ -210,12 +210,27 @@ def summarise(run: Path) -> str:
     metrics = json.loads((run / "metrics.json").read_text())
     best = metrics.get("best")
     lines = {
-        "run": run,
         "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
+        "run": run,
         "test": command("test", "--ckpt_path", str(run)),
         "dashboard": command("--logdir", str(run.parent.parent), program="tensorboard"),
     }
-    return "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)
+    table = _table(metrics.get("final", {}) | metrics.get("test", {}))
+    return table + "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)
+
+
+def _table(values: dict[str, float]) -> str:
+    """Return a table of values named `stage/metric`: a row for each metric, a column for each stage."""
+    stages = [stage for stage in ("train", "val", "test") if any(name.startswith(f"{stage}/") for name in values)]
+    parts = [name.partition("/") for name in values]
+    metrics = dict.fromkeys(name for stage, _, name in parts if stage in stages and not name.endswith("_step"))
+    rows = [["last", *stages]]
+    for metric in metrics:
+        found = [values.get(f"{stage}/{metric}") for stage in stages]
+        rows.append([metric, *("" if value is None else f"{value:.4f}" for value in found)])
+    width = max(10, *(len(row[0]) for row in rows))
+    lines = (f"{name:<{width}}" + "".join(f" {cell:<9}" for cell in cells) for name, *cells in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines) if metrics else ""
 
 
 def command(*args: str, program: str = "lightning-template") -> str:

@@ -73,6 +73,16 @@ def test_a_regression_has_its_figure_and_its_loss_begins_at_the_first_step(comma
     assert events.Scalars("optimizer/gradient_norm")[0].value > 0
 
 
+def test_a_line_without_validation_shows_how_far_it_is_from_the_truth(command: Command) -> None:
+    assert command("fit", "--config", ROOT / "configs" / "line" / "ols.yaml", "--trainer.max_epochs=4").status == 0
+    events = read("line_ols")
+    assert [image.step for image in events.Images("regression")] == [4]
+    checkpoint = torch.load("lightning_logs/line_ols/version_0/checkpoints/last.ckpt", weights_only=True)
+    weight, bias = (tensor.item() for tensor in checkpoint["state_dict"].values())
+    assert events.Scalars("train/slope_error")[0].value == pytest.approx(weight - 3, abs=1e-5)
+    assert events.Scalars("train/intercept_error")[0].value == pytest.approx(bias - 2, abs=1e-5)
+
+
 @pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
 def test_the_gradient_norm_and_first_loss_are_those_of_a_plain_loop(command: Command) -> None:
     from lightning_template.datamodules import LineDataModule

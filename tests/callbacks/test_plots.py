@@ -76,7 +76,7 @@ def test_images_show_truth_and_prediction(channels: int, samples: tuple[Tensor, 
 
 def test_a_line_is_drawn_in_the_order_of_its_inputs() -> None:
     x = torch.tensor([[2.0], [0.0], [1.0]])
-    figure = plots.regression(x, 3 * x, 3 * x + 1)
+    figure = plots.regression(x, 3 * x, 3 * x + 1, {"slope": (2.9, 3.0)})
     points, line = figure.axes[0].lines
     assert np.asarray(line.get_xdata()).tolist() == [0, 1, 2]
     assert np.asarray(points.get_ydata()).tolist() == [1, 4, 7]
@@ -85,7 +85,7 @@ def test_a_line_is_drawn_in_the_order_of_its_inputs() -> None:
 
 
 def test_several_inputs_are_drawn_over_the_prediction() -> None:
-    figure = plots.regression(torch.randn(5, 3), torch.arange(5.0), torch.zeros(5))
+    figure = plots.regression(torch.randn(5, 3), torch.arange(5.0), torch.zeros(5), {})
     assert figure.axes[1].get_xlabel() == "prediction"
 
 

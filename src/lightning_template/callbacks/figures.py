@@ -18,8 +18,9 @@ class Figures(Callback):
     It knows of a task what its `validation_step` returns, the outputs of a batch, and its `predict`. Classification,
     where targets are integers `(N,)` and predictions probabilities, gets sample images, the worst mistakes, confusion
     matrix, accuracy of each class, reliability diagram and precision-recall curves; regression gets data, predictions
-    and residuals; a network whose first layer is a convolution gets its filters. What the task's own `figures` returns
-    comes beside them. With several ranks the figures are of the first rank's share.
+    and residuals, and for each of the datamodule's `true_parameters` the error; a network whose first layer is a
+    convolution gets its filters. What the task's own `figures` returns comes beside them. With several ranks the
+    figures are of the first rank's share, and without validation of a training batch, after the last epoch.
 
     Args:
         every_n_epochs: Number of epochs from one time to the next, counted back from the last; if not given 5, or a
@@ -43,7 +44,7 @@ class Figures(Callback):
         self,
         every_n_epochs: int | None = None,
         num_samples: int = 12,
-        num_mistakes: int = 24,
+        num_mistakes: int = 12,
         confusion_matrix: bool = True,
         class_accuracy: bool = True,
         calibration: bool = True,
@@ -65,6 +66,12 @@ class Figures(Callback):
         self.filters = filters
         self.num_projected = num_projected
         self._is_due = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self._first: tuple[Tensor, Tensor, Tensor] | None = None
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self._mistakes: tuple[Tensor, Tensor, Tensor] | None = None
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether figures are due after this validation."""
@@ -76,9 +83,7 @@ class Figures(Callback):
             and (last - trainer.current_epoch - 1) % every_n_epochs == 0
             and bool(experiments(trainer))
         )
-        self._first: tuple[Tensor, Tensor, Tensor] | None = None
-        self._seen: list[tuple[Tensor, Tensor]] = []
-        self._mistakes: tuple[Tensor, Tensor, Tensor] | None = None
+        self._forget()
 
     def on_validation_batch_end(
         self,
@@ -90,7 +95,11 @@ class Figures(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep what figures need of a batch."""
-        if not (self._is_due and dataloader_idx == 0 and isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
+        if self._is_due and dataloader_idx == 0:
+            self._keep(pl_module, outputs, batch)
+
+    def _keep(self, pl_module: LightningModule, outputs: Any, batch: Any) -> None:
+        if not (isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
             return
         inputs, targets = batch
         predictions: Tensor = pl_module.predict(outputs).float()  # type: ignore[operator]  # a task's
@@ -115,11 +124,13 @@ class Figures(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the figures and log them."""
-        if not self._is_due:
-            return
+        if self._is_due:
+            self._show(trainer, pl_module, "val")
+
+    def _show(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
         for experiment in experiments(trainer):
-            for name, figure in self._draw(trainer, pl_module):
+            for name, figure in self._draw(trainer, pl_module, stage):
                 if isinstance(figure, float):
                     experiment.add_scalar(name, figure, step)
                 else:
@@ -130,9 +141,9 @@ class Figures(Callback):
                     experiment.add_pr_curve(
                         f"precision and recall/{name}", targets == index, predictions[:, index], step
                     )
-        self._seen.clear()
+        self._forget()
 
-    def _draw(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[tuple[str, Any]]:
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> Iterator[tuple[str, Any]]:
         if self._first is None:
             return
         inputs, predictions, targets = self._first
@@ -154,9 +165,14 @@ class Figures(Callback):
             if self.calibration:
                 figure, error = plots.calibration(all_predictions, all_targets)
                 yield "classes/calibration", figure
-                yield "val/calibration_error", error
+                yield f"{stage}/calibration_error", error
         elif self.regression and _are_numbers(predictions, targets):
-            yield "regression", plots.regression(inputs, predictions, targets)
+            truth = getattr(trainer.datamodule, "true_parameters", {})  # type: ignore[attr-defined]
+            found = plots.fitted_line(inputs, predictions) if inputs[0].numel() == 1 else {}
+            known = {name: (found[name], value) for name, value in truth.items() if name in found}
+            yield "regression", plots.regression(inputs, predictions, targets, known)
+            for name, (value, true_value) in known.items():
+                yield f"{stage}/{name}_error", value - true_value
         layer = next((module for module in pl_module.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
         if self.filters and isinstance(layer, nn.Conv2d) and layer.weight.shape[1] in (1, 3):
             yield "first layer", plots.filters(layer.weight.detach().float().cpu())
@@ -164,7 +180,17 @@ class Figures(Callback):
             yield from pl_module.figures(inputs, predictions, targets).items()  # type: ignore[operator]  # a task's
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the features of some samples in the Projector."""
+        """Show a training batch if there is no validation, and the features of some samples in the Projector."""
+        if not trainer.val_dataloaders and trainer.train_dataloader and experiments(trainer):
+            batch = next(iter(trainer.train_dataloader))
+            with evaluating(pl_module), torch.no_grad():
+                inputs = batch[0] if isinstance(batch, (list, tuple)) else None
+                outputs = pl_module(inputs.to(pl_module.device)) if isinstance(inputs, Tensor) else None
+            self._keep(pl_module, outputs, batch)
+            self._show(trainer, pl_module, "train")
+        self._project(trainer, pl_module)
+
+    def _project(self, trainer: Trainer, pl_module: LightningModule) -> None:
         last = next((module for module in reversed(list(pl_module.modules())) if isinstance(module, nn.Linear)), None)
         loaders = trainer.val_dataloaders
         if not (self.num_projected and last and loaders):

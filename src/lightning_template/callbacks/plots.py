@@ -1,7 +1,7 @@
 """Figures of what a model predicts, from predictions and targets alone. matplotlib is imported when one is drawn."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -105,33 +105,37 @@ def calibration(predictions: Tensor, targets: Tensor) -> tuple["Figure", float]:
     above.legend()
     below.bar(edges, torch.bincount(bins, minlength=NUM_BINS).tolist(), 0.9 / NUM_BINS, color="tab:gray")
     below.set(xlim=(0, 1), xlabel="confidence", ylabel="samples", yscale="log")
+    below.yaxis.set_major_formatter("{x:g}")  # powers of ten would be set as formulas, which takes long
     return figure, error
 
 
-def images(inputs: Tensor, predictions: Tensor, targets: Tensor, names: Sequence[str]) -> "Figure":
-    """Draw images with their true class and the three most probable ones; those that are mistaken in red.
+def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: Sequence[str]) -> "Figure":
+    """Draw images with their true class, if known, and the three most probable ones; those that are mistaken in red.
 
     Args:
         inputs: Images `(N, 1 or 3, height, width)`, in any range.
         predictions: Probabilities `(N, num_classes)`.
-        targets: Class indices `(N,)`.
+        targets: Class indices `(N,)`, if they are known.
         names: Name of each class.
     """
     columns = min(6, len(inputs))
     rows = -(-len(inputs) // columns)
-    num_lines = 1 + min(3, len(names))
+    num_top = min(3, len(names))
+    num_lines = num_top + (targets is not None)
     text = 0.085 * num_lines + 0.06  # height above an image, in its widths
     figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
-    for number, (image, probabilities, target) in enumerate(zip(inputs, predictions, targets.tolist(), strict=True)):
+    for number, (image, probabilities) in enumerate(zip(inputs, predictions, strict=True)):
         left, bottom = number % columns, -(number // columns + 1) * (1 + text)
         axes.imshow(
             _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom, bottom + 0.9)
         )
-        top = probabilities.topk(num_lines - 1)
+        top = probabilities.topk(num_top)
         lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
-        color = "black" if top.indices[0].item() == target else "tab:red"
-        label = "\n".join([f"true: {names[target]}", *lines])
-        axes.text(left + 0.05, bottom + 0.95, label, fontsize=7, color=color, va="bottom")
+        color = "black"
+        if targets is not None:
+            lines = [f"true: {names[int(targets[number])]}", *lines]
+            color = "black" if top.indices[0] == targets[number] else "tab:red"
+        axes.text(left + 0.05, bottom + 0.95, "\n".join(lines), fontsize=7, color=color, va="bottom")
     axes.set(xlim=(0, columns), ylim=(-rows * (1 + text), 0))
     return figure
 
@@ -169,13 +173,31 @@ def _pixels(image: Tensor) -> Any:
     return ((image - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy()
 
 
-def regression(inputs: Tensor, predictions: Tensor, targets: Tensor) -> "Figure":
+def fitted_line(inputs: Tensor, predictions: Tensor) -> dict[str, float]:
+    """Return slope and intercept of the straight line nearest to predictions; nothing if there is but one input.
+
+    Args:
+        inputs: Inputs of one number each, `(N, ...)`.
+        predictions: Predictions `(N,)` or `(N, 1)`.
+    """
+    x, y = inputs.flatten().double(), predictions.flatten().double()
+    spread = x - x.mean()
+    if not spread.any():
+        return {}
+    slope = (spread @ y / (spread @ spread)).item()
+    return {"slope": slope, "intercept": y.mean().item() - slope * x.mean().item()}
+
+
+def regression(
+    inputs: Tensor, predictions: Tensor, targets: Tensor, known: Mapping[str, tuple[float, float]]
+) -> "Figure":
     """Draw targets, predictions and residuals, over the input if that is one number, or else over the prediction.
 
     Args:
         inputs: Inputs `(N, ...)`.
         predictions: Predictions `(N,)` or `(N, 1)`.
         targets: Targets in their shape.
+        known: Found and true value of parameters whose truth is known.
     """
     predictions, targets = predictions.flatten(), targets.flatten()
     figure, (above, below) = _figure(6, 6, rows=2)
@@ -192,7 +214,22 @@ def regression(inputs: Tensor, predictions: Tensor, targets: Tensor) -> "Figure"
         above.plot(ends, ends, "--", color="tab:blue", label="as predicted")
         below.set(xlabel="prediction")
     above.legend()
+    above.set_title(", ".join(f"{name} {value:.3g} (true {truth:.3g})" for name, (value, truth) in known.items()))
     below.axhline(0, color="tab:blue")
     below.plot(x, targets - predictions, ".", color="tab:gray")
     below.set(ylabel="residual")
+    return figure
+
+
+def curve(inputs: Tensor, predictions: Tensor) -> "Figure":
+    """Draw predictions over inputs.
+
+    Args:
+        inputs: Inputs of one number each, `(N, ...)`.
+        predictions: Predictions `(N,)` or `(N, 1)`.
+    """
+    figure, (axes,) = _figure(6, 4)
+    x, order = inputs.flatten().sort()
+    axes.plot(x, predictions.flatten()[order], ".-", color="tab:blue")
+    axes.set(xlabel="input", ylabel="prediction")
     return figure

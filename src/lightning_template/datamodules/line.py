@@ -57,6 +57,11 @@ class LineDataModule(InMemoryDataModule):
         self.high = high
 
     @property
+    def true_parameters(self) -> dict[str, float]:
+        """What a fitted line is compared with."""
+        return {"slope": self.slope, "intercept": self.intercept}
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return (1,)

@@ -106,12 +106,12 @@ class ClassificationTask(SupervisedTask):
         return probabilities[:, 1] if self.num_classes == 2 else probabilities
 
     def prediction_columns(self, outputs: Tensor) -> dict[str, Tensor]:
-        """Return the most probable class `(N,)` and its probability `(N,)`."""
+        """Return the most probable class `(N,)`, its probability `(N,)` and that of each class `(N, num_classes)`."""
         probabilities = self.predict(outputs)
         if self.num_classes == 2:
             probabilities = torch.stack([1 - probabilities, probabilities], dim=1)
         probability, prediction = probabilities.max(dim=1)
-        return {"prediction": prediction, "probability": probability}
+        return {"prediction": prediction, "probability": probability, "probability_of": probabilities}
 
 
 def _is_one_value(outputs: Tensor) -> bool:

@@ -1,0 +1,57 @@
+"""`lightning-template new`: writes a task with data, configuration and test, or a whole project. Imports no torch."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lightning_template.commands.new_project import new_project
+from lightning_template.commands.new_task import DATA, KINDS, new_task
+
+HELP = f"""\
+usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
+       lightning-template new project NAME DIR
+
+  task       write a task, a datamodule, a configuration and a test, which pass and train as they are
+  project    make a project of your own from this one, under another name, with a git history of its own
+
+  --kind KIND    {", ".join(KINDS)} ({KINDS[0]} if not given)
+  --data DATA    {", ".join(DATA)} ({DATA[0]} if not given)
+  --path DIR     project, package or folder to write into; the working directory if not given
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that leaves it to the caller to say what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(f"{message} (lightning-template new --help tells more)")
+
+
+def main(args: Sequence[str]) -> None:
+    """Run the command.
+
+    Args:
+        args: What follows `new` on the command line.
+
+    Raises:
+        ValueError: If the command line is not valid, or something is in the way.
+    """
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(HELP)
+        return
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    task = commands.add_parser("task", add_help=False, allow_abbrev=False)
+    task.add_argument("name")
+    task.add_argument("--kind", choices=KINDS, default=KINDS[0])
+    task.add_argument("--data", choices=DATA, default=DATA[0])
+    task.add_argument("--path", default=".")
+    project = commands.add_parser("project", add_help=False, allow_abbrev=False)
+    project.add_argument("name")
+    project.add_argument("folder")
+    options = parser.parse_args(args)
+    if options.command == "task":
+        sys.stdout.write(new_task(options.name, options.kind, options.data, options.path))
+    else:
+        sys.stdout.write(new_project(options.name, options.folder))
