@@ -120,8 +120,7 @@ class TableFile:
         if indices.null_count:
             row = indices.is_null().index(True).as_py()
             raise self._error(name, row, f"is of a class that the training set lacks; it has {', '.join(classes)}")
-        found: np.ndarray = indices.cast("int64").to_numpy()
-        return found
+        return np.array(indices, np.int64)
 
     def _labels(self, name: str) -> pa.ChunkedArray:
         """Return a column as text, without empty cells."""

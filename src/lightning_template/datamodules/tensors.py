@@ -3,6 +3,7 @@
 import logging
 import pickle
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from lightning_template.datamodules.normalized import NormalizedDataModule, chec
 
 _WIDER = {torch.bool: torch.float32} | dict.fromkeys((torch.uint16, torch.uint32, torch.uint64), torch.int64)
 """Dtypes that torch can hardly compute with, and what they become."""
+
+_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
 
 _logger = logging.getLogger(__name__)
 
@@ -128,15 +131,14 @@ class TensorsDataModule(NormalizedDataModule):
             )
 
 
-_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile)
-
-
 def _open(path: Path) -> Mapping[str, Any]:
     """Return the arrays of a file by their names."""
     if path.suffix not in (".pt", ".npz"):
         raise ValueError(f"a file of arrays must end in .pt or .npz, got {path}")
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
+    if not zipfile.is_zipfile(path):  # which both kinds are
+        raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`")
     try:
         arrays = (
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -144,8 +146,7 @@ def _open(path: Path) -> Mapping[str, Any]:
             else np.load(path, allow_pickle=False)
         )
     except _DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`: {reason}") from error
+        raise ValueError(f"{path} must hold tensors and nothing else: {str(error).splitlines()[0]}") from error
     if not isinstance(arrays, Mapping):
         raise ValueError(f"{path} must hold a dict of named arrays, got {type(arrays).__name__}")
     return arrays
