@@ -15,7 +15,7 @@ ALLOWED = {
     "networks": {"torch"},
     "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
-    "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock"},
+    "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"},
     "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
     | {f"lightning_template.{name}" for name in ("changes", "errors", "loops", "runs")},
     "runs": set(),

@@ -54,6 +54,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "batch_size": ({"batch_size": 0}, "batch sizes must be at least 1, got 0 and 1000"),
     "eval_batch_size": ({"eval_batch_size": -1}, "batch sizes must be at least 1, got 64 and -1"),
     "below": ({"val_fraction": -0.1}, r"`val_fraction` must lie in \[0, 1\), got -0.1"),
+    "test_fraction": ({"test_fraction": 1.5}, r"`test_fraction` must lie in \[0, 1\), got 1.5"),
     "one": ({"val_fraction": 1.0}, r"`val_fraction` must lie in \[0, 1\), got 1.0"),
     "nan": ({"val_fraction": float("nan")}, r"`val_fraction` must lie in \[0, 1\), got nan"),
     "val_on_test": ({"val_on_test": True}, "`val_on_test` needs `val_fraction` 0, got 0.1"),
@@ -99,6 +100,75 @@ def test_no_validation_set() -> None:
 def test_the_test_set_for_validation() -> None:
     data = make_numbers(val_fraction=0.0, val_on_test=True)
     assert inputs_of(data.val_dataloader()) == in_order(TEST, 7)
+
+
+class OneSet(Numbers):
+    """Inputs 0 to 49, which have to do for all parts."""
+
+    def load(self) -> Any:
+        return super().load()[0], None
+
+
+class ThreeSets(Numbers):
+    """Has a validation set of its own, 200 to 206."""
+
+    def load(self) -> Any:
+        val = torch.arange(200.0, 207.0).unsqueeze(1)
+        return *super().load(), (val, -val)
+
+
+def flat(loader: Any) -> list[float]:
+    return [number for batch in inputs_of(loader) for number in batch]
+
+
+def test_a_fraction_for_the_test() -> None:
+    parts = []
+    for seed in (0, 0, 1):
+        data = OneSet(test_fraction=0.2, val_fraction=0.25, seed=seed)
+        data.setup("fit")
+        train, val, test = map(flat, (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()))
+        assert (len(train), len(val), len(test)) == (30, 10, 10)
+        assert sorted(train + val + test) == TRAIN
+        parts.append((val, test))
+    assert parts[0] == parts[1]
+    assert parts[0][1] != parts[2][1]
+    data = OneSet(test_fraction=0.2, val_fraction=0.0, val_on_test=True)
+    data.setup("fit")
+    assert flat(data.val_dataloader()) == flat(data.test_dataloader()) == parts[0][1]
+
+
+def test_no_test_set() -> None:
+    data = OneSet(test_fraction=0.0)
+    data.setup("fit")
+    for loader in (data.test_dataloader, data.predict_dataloader):
+        with pytest.raises(ValueError, match=r"there is no test set: give a `test_fraction` above 0, got 0\.0"):
+            loader()
+
+
+def test_a_validation_set_of_its_own() -> None:
+    data = ThreeSets()
+    data.setup("fit")
+    assert flat(data.val_dataloader()) == [float(i) for i in range(200, 207)]
+    assert sorted(flat(data.train_dataloader())) == TRAIN
+    assert flat(data.test_dataloader()) == TEST
+
+
+class Centred(Numbers):
+    def adapt(self, inputs: Any, indices: Tensor) -> None:
+        self.mean = inputs[indices].mean()
+
+    def transform(self, inputs: Tensor) -> Tensor:
+        return inputs - self.mean
+
+
+def test_what_is_learned_is_learned_from_the_training_part_alone() -> None:
+    data = Centred(val_fraction=0.4, shuffle=False)
+    data.setup("fit")
+    assert data.train_set is not None
+    mean = data.train_set.indices.float().mean()
+    assert mean != torch.tensor(TRAIN).mean()
+    for loader, first in ((data.train_dataloader(), data.train_set.indices[0]), (data.test_dataloader(), 100)):
+        assert next(iter(loader))[0][0] == first - mean
 
 
 def test_the_data_are_loaded_once() -> None:

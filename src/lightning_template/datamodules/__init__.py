@@ -1,7 +1,17 @@
 """Datamodules: where the data come from, how they are verified and split, and in what order they are batched."""
 
 from lightning_template.datamodules.fashion_mnist import FashionMNISTDataModule
+from lightning_template.datamodules.image_folder import ImageFolderDataModule
 from lightning_template.datamodules.in_memory import InMemoryDataModule
 from lightning_template.datamodules.line import LineDataModule
+from lightning_template.datamodules.table import TableDataModule
+from lightning_template.datamodules.tensors import TensorsDataModule
 
-__all__ = ["FashionMNISTDataModule", "InMemoryDataModule", "LineDataModule"]
+__all__ = [
+    "FashionMNISTDataModule",
+    "ImageFolderDataModule",
+    "InMemoryDataModule",
+    "LineDataModule",
+    "TableDataModule",
+    "TensorsDataModule",
+]

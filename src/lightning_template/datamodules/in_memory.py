@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_template.datamodules.augmentation import Augmentation
-from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, TensorBatches, split_indices
+from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, Inputs, TensorBatches, split_indices
 
 Loader = InMemoryLoader | DataLoader[tuple[Tensor, Tensor]]
-Split = tuple[Tensor, Tensor]
+Split = tuple[Inputs, Tensor]
+
+CHUNK_BYTES = 2**26
+"""Bytes of samples that are looked at together where all are: what is in a file may be larger than memory."""
 
 
 class InMemoryDataModule(LightningDataModule):
@@ -22,11 +26,15 @@ class InMemoryDataModule(LightningDataModule):
     Args:
         batch_size: Number of samples in a training batch, on each device.
         eval_batch_size: Number of samples in a batch of validation, test and prediction; no result depends on it.
-        val_fraction: Fraction in [0, 1) of the training samples that are kept for validation, drawn by `seed`.
+        val_fraction: Fraction in [0, 1) of the training samples that are kept for validation, drawn by `seed`, unless
+            the data have a validation set of their own.
+        test_fraction: Fraction in [0, 1) of the samples that are kept for the test, drawn by `seed` before those for
+            validation, unless the data have a test set of their own.
         val_on_test: Whether the test set serves for validation. Tutorials do so; their scores are optimistic.
         shuffle: Whether training samples come in another order each epoch.
         augmentations: Random changes of stored training inputs, one after the other; none if not given.
-        num_workers: Number of processes that prepare training batches; for tensors in memory 0 is fastest.
+        num_workers: Number of processes that prepare training batches, and those of evaluation too if their samples
+            are read from files; for tensors in memory 0 is fastest.
         on_device: Whether the data stay on the device that trains, so that no batch has to be copied there.
         seed: Seed of the split, of the order and of the augmentations.
 
@@ -39,6 +47,7 @@ class InMemoryDataModule(LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 1000,
         val_fraction: float = 0.1,
+        test_fraction: float = 0.1,
         val_on_test: bool = False,
         shuffle: bool = True,
         augmentations: Sequence[Augmentation] | None = None,
@@ -49,8 +58,9 @@ class InMemoryDataModule(LightningDataModule):
         super().__init__()
         if min(batch_size, eval_batch_size) < 1:
             raise ValueError(f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}")
-        if not 0 <= val_fraction < 1:
-            raise ValueError(f"`val_fraction` must lie in [0, 1), got {val_fraction}")
+        for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+            if not 0 <= fraction < 1:
+                raise ValueError(f"`{name}` must lie in [0, 1), got {fraction}")
         if val_on_test and val_fraction:
             raise ValueError(f"`val_on_test` needs `val_fraction` 0, got {val_fraction}")
         if num_workers < 0 or seed < 0:
@@ -60,6 +70,7 @@ class InMemoryDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
         self.val_on_test = val_on_test
         self.shuffle = shuffle
         self.augmentations = augmentations or ()
@@ -70,9 +81,20 @@ class InMemoryDataModule(LightningDataModule):
         self.val_set: TensorBatches | None = None
         self.test_set: TensorBatches | None = None
 
-    def load(self) -> tuple[Split, Split]:
-        """Return the verified inputs and targets, first for training, then for test."""
+    def load(self) -> tuple[Split, Split | None] | tuple[Split, Split | None, Split | None]:
+        """Return the verified inputs and targets: for training, for test and, where there are such, for validation.
+
+        None in place of the test or validation set stands for a fraction of the first one.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define `load`")
+
+    def adapt(self, inputs: Inputs, indices: Tensor) -> None:
+        """Learn from the training samples what `transform` needs, such as their mean.
+
+        Args:
+            inputs: Stored inputs `(N, ...)`, on the CPU.
+            indices: Which of them are training samples; from the others nothing may be learned.
+        """
 
     def transform(self, inputs: Tensor) -> Tensor:
         """Turn a batch of inputs as `load` gave them into what the network takes."""
@@ -86,16 +108,38 @@ class InMemoryDataModule(LightningDataModule):
         """
         if self.train_set is not None:
             return
-        train, test = self.load()
-        check_samples("training", *train)
-        check_samples("test", *test)
-        if self.on_device and self.trainer:
-            device = self.trainer.strategy.root_device
-            train, test = ((inputs.to(device), targets.to(device)) for inputs, targets in (train, test))
-        train_indices, val_indices = split_indices(len(train[0]), self.val_fraction, self.seed)
-        self.test_set = TensorBatches(*test, self.transform)
-        self.train_set = TensorBatches(*train, self.transform, train_indices, self.augmentations)
-        self.val_set = self.test_set if self.val_on_test else TensorBatches(*train, self.transform, val_indices)
+        train, test, *others = self.load()
+        val = others[0] if others else None
+        for name, part in (("training", train), ("test", test), ("validation", val)):
+            if part is not None:
+                check_samples(name, *part)
+        inputs = train[0]
+        train, test, val = self._on_device(train), test and self._on_device(test), val and self._on_device(val)
+        indices = torch.arange(len(inputs))
+        self.test_set, indices = self._take(test, train, indices, self.test_fraction)
+        if self.val_on_test:
+            self.val_set = self.test_set
+        else:
+            self.val_set, indices = self._take(val, train, indices, self.val_fraction)
+        self.adapt(inputs, indices)
+        self.train_set = TensorBatches(*train, self.transform, indices, self.augmentations)
+
+    def _on_device(self, part: Split) -> Split:
+        """Return a part where `on_device` wants it."""
+        if not (self.on_device and self.trainer):
+            return part
+        inputs, targets = part
+        if not isinstance(inputs, Tensor):
+            raise ValueError(f"`on_device` needs inputs in memory, got {inputs.nbytes} bytes that are read from files")
+        device = self.trainer.strategy.root_device
+        return inputs.to(device), targets.to(device)
+
+    def _take(self, part: Split | None, train: Split, indices: Tensor, fraction: float) -> tuple[TensorBatches, Tensor]:
+        """Return a part of its own, or else a fraction of the training samples, and the indices that are left."""
+        if part is not None:
+            return TensorBatches(*part, self.transform), indices
+        left, taken = split_indices(len(indices), fraction, self.seed)
+        return TensorBatches(*train, self.transform, indices[taken]), indices[left]
 
     def train_dataloader(self) -> Loader:
         """Serve the training set."""
@@ -103,11 +147,7 @@ class InMemoryDataModule(LightningDataModule):
         overfitting = getattr(self.trainer, "overfit_batches", 0) > 0  # Lightning promises: not shuffled
         shuffle = self.shuffle and not overfitting
         order = self._order(batches, self.batch_size, shuffle=shuffle, seed=self.seed, training=True)
-        if self.num_workers == 0 or overfitting:
-            return InMemoryLoader(batches, order)
-        return DataLoader(
-            batches, batch_size=None, sampler=order, num_workers=self.num_workers, persistent_workers=True
-        )
+        return _loader(batches, order, 0 if overfitting else self.num_workers)
 
     def val_dataloader(self) -> Loader | list[Loader]:
         """Serve the validation set; an empty list, Lightning's word for no validation, if there is none."""
@@ -115,15 +155,23 @@ class InMemoryDataModule(LightningDataModule):
         return self._eval_loader(val_set) if len(val_set) else []
 
     def test_dataloader(self) -> Loader:
-        """Serve the test set."""
-        return self._eval_loader(_ready(self.test_set))
+        """Serve the test set.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        test_set = _ready(self.test_set)
+        if not len(test_set):
+            raise ValueError(f"there is no test set: give a `test_fraction` above 0, got {self.test_fraction}")
+        return self._eval_loader(test_set)
 
     def predict_dataloader(self) -> Loader:
         """Serve the test set, in its order."""
-        return self._eval_loader(_ready(self.test_set))
+        return self.test_dataloader()
 
     def _eval_loader(self, batches: TensorBatches) -> Loader:
-        return InMemoryLoader(batches, self._order(batches, self.eval_batch_size))
+        num_workers = 0 if isinstance(batches.inputs, Tensor) else self.num_workers
+        return _loader(batches, self._order(batches, self.eval_batch_size), num_workers)
 
     def _order(self, batches: TensorBatches, batch_size: int, **options: Any) -> BatchOrder:
         trainer = self.trainer
@@ -131,12 +179,12 @@ class InMemoryDataModule(LightningDataModule):
         return BatchOrder(len(batches), batch_size, num_replicas=num_replicas, rank=rank, **options)
 
 
-def check_samples(name: str, inputs: Tensor, targets: Tensor) -> None:
+def check_samples(name: str, inputs: Inputs, targets: Tensor) -> None:
     """Check that samples can be learned from.
 
     Args:
         name: What to call them in a message.
-        inputs: Inputs `(N, ...)`.
+        inputs: Inputs `(N, ...)`; those in files must be finite by their format.
         targets: Targets `(N, ...)`.
 
     Raises:
@@ -145,9 +193,19 @@ def check_samples(name: str, inputs: Tensor, targets: Tensor) -> None:
     if not 0 < len(inputs) == len(targets):
         raise ValueError(f"{name} samples must be inputs with a target each, got {len(inputs)} and {len(targets)}")
     for kind, values in (("inputs", inputs), ("targets", targets)):
-        if values.is_floating_point() and not (finite := values.isfinite()).all():
-            bad = finite.reshape(len(values), -1).all(dim=1).logical_not().nonzero().flatten()
+        if not isinstance(values, Tensor) or not values.is_floating_point():
+            continue
+        num_rows = max(1, CHUNK_BYTES * len(values) // max(1, values.nbytes))
+        finite = torch.cat([part[:, None].flatten(1).isfinite().all(dim=1) for part in torch.split(values, num_rows)])
+        if not finite.all():
+            bad = finite.logical_not().nonzero().flatten()
             raise ValueError(f"{name} {kind} must be finite, but not so in {len(bad)} samples, first {bad[0].item()}")
+
+
+def _loader(batches: TensorBatches, order: BatchOrder, num_workers: int) -> Loader:
+    if num_workers == 0:
+        return InMemoryLoader(batches, order)
+    return DataLoader(batches, batch_size=None, sampler=order, num_workers=num_workers, persistent_workers=True)
 
 
 def _ready(batches: TensorBatches | None) -> TensorBatches:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -42,6 +42,20 @@ def split_indices(num_samples: int, fraction: float, seed: int) -> tuple[Tensor,
     return permutation[num_second:].sort().values, permutation[:num_second].sort().values
 
 
+class Inputs(Protocol):
+    """Stored inputs `(N, ...)`: a tensor, or what reads the samples from files when they are asked for."""
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all samples in bytes."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
+        """Return the samples at some indices `(num_indices,)` along dimension 0, on the device where they are."""
+
+
 class BatchIndex(NamedTuple):
     """Which samples make a batch, and when in training it comes.
 
@@ -58,7 +72,7 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
     """Inputs and targets that are indexed by whole batches, on the device where they are.
 
     Args:
-        inputs: Inputs `(N, ...)`, in any dtype that saves memory.
+        inputs: Inputs `(N, ...)`, in any dtype that saves memory; in files if they are too large for it.
         targets: Targets `(N, ...)`, on the same device.
         transform: Turns stored inputs into what the network takes, each sample alike in whatever batch it is.
         indices: Which samples to use, in this order; all of them if not given.
@@ -67,13 +81,13 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(
         self,
-        inputs: Tensor,
+        inputs: Inputs,
         targets: Tensor,
         transform: Transform | None = None,
         indices: Tensor | None = None,
         augmentations: Sequence[Augmentation] = (),
     ) -> None:
-        self.inputs = inputs
+        self.inputs: Any = inputs  # mostly a tensor, which can do more than `Inputs`
         self.targets = targets
         self.transform = transform
         self.indices = torch.arange(len(inputs)) if indices is None else indices
@@ -90,8 +104,8 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
         """Return several batches, in less time than one by one."""
         sizes = [len(batch.positions) for batch in batches]
         positions = torch.cat([batch.positions for batch in batches])
-        indices = self.indices.index_select(0, positions).to(self.inputs.device)
-        inputs = self.inputs.index_select(0, indices)  # half the time of `self.inputs[indices]`
+        indices = self.indices.index_select(0, positions).to(self.targets.device)
+        inputs: Tensor = self.inputs.index_select(0, indices)  # half the time of `self.inputs[indices]`
         targets = self.targets.index_select(0, indices)
         if self.augmentations:
             parts = zip(torch.split(inputs, sizes), batches, strict=True)
@@ -194,7 +208,7 @@ class InMemoryLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         stored = self.batches.inputs
-        batch_bytes = self.batch_sampler.batch_size * stored[:1].nbytes
+        batch_bytes = self.batch_sampler.batch_size * stored.nbytes // max(1, len(stored))
         indices = iter(self.batch_sampler)
         while some := list(islice(indices, max(1, BYTES_AT_ONCE // max(1, batch_bytes)))):
             yield from self.batches.prepare(some)

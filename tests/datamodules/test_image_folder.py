@@ -1,0 +1,368 @@
+"""Folders of images, checked against arrays that the images were made of."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_tensors import PLAIN_MLP
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from conftest import Command
+from lightning_template.datamodules import ImageFolderDataModule
+from lightning_template.datamodules.augmentation import RandomHorizontalFlip
+from lightning_template.datamodules.image_files import decode
+
+SIZE = (5, 6)
+FORKS = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+def write_images(folder: Path, number: int, seed: int = 0) -> np.ndarray:
+    """Write images of bytes `(number, 5, 6, 3)` and return them."""
+    folder.mkdir(parents=True)
+    images = np.random.default_rng(seed).integers(0, 256, (number, *SIZE, 3), dtype=np.uint8)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{index:03}.png")
+    return images
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes, of 12 and 8 images."""
+    write_images(tmp_path / "images/cats", 12, seed=0)
+    write_images(tmp_path / "images/dogs", 8, seed=1)
+    return tmp_path / "images"
+
+
+def make(folder: Path, **options: Any) -> ImageFolderDataModule:
+    defaults: dict[str, Any] = {"image_size": SIZE, "batch_size": 4, "eval_batch_size": 3}
+    data = ImageFolderDataModule(str(folder), **(defaults | options))
+    data.setup("fit")
+    return data
+
+
+def everything(data: ImageFolderDataModule) -> list[tuple[Tensor, Tensor]]:
+    """Return the batches of two epochs of training, then those of validation, test and prediction."""
+    train: Any = data.train_dataloader()
+    batches: list[tuple[Tensor, Tensor]] = []
+    for epoch in range(2):
+        (train.batch_sampler or train.sampler).set_epoch(epoch)
+        batches += list(train)
+    evaluation: list[Any] = [data.val_dataloader(), data.test_dataloader(), data.predict_dataloader()]
+    return batches + [batch for loader in evaluation for batch in loader]
+
+
+def test_images_are_those_of_the_files(tmp_path: Path) -> None:
+    cats, dogs = write_images(tmp_path / "cats", 3), write_images(tmp_path / "dogs", 2, seed=1)
+    data = make(tmp_path, normalize=False, shuffle=False, val_fraction=0.0, test_fraction=0.0)
+    batches = list(data.train_dataloader())
+    images, targets = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+    expected = np.concatenate([cats, dogs]).transpose(0, 3, 1, 2) / 255
+    np.testing.assert_allclose(images, expected, rtol=1e-6)
+    assert targets.tolist() == [0, 0, 0, 1, 1]
+    assert (data.class_names, data.num_classes, data.input_shape) == (("cats", "dogs"), 2, (3, 5, 6))
+
+
+def test_the_parts_share_the_images(folder: Path) -> None:
+    data = make(folder, normalize=False, shuffle=False, val_fraction=0.25, test_fraction=0.2)
+    parts = [
+        torch.cat([x for x, _ in loader])  # type: ignore[union-attr]
+        for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
+    ]
+    assert [len(part) for part in parts] == [12, 4, 4]
+    assert len({image.numpy().tobytes() for part in parts for image in part}) == 20
+    other = make(folder, normalize=False, shuffle=False, val_fraction=0.25, test_fraction=0.2, seed=1)
+    assert not torch.equal(torch.cat([x for x, _ in other.test_dataloader()]), parts[2])
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_mean_and_deviation_are_those_of_the_training_images(folder: Path, limit: int) -> None:
+    data = make(folder, memory_limit=limit, val_fraction=0.25, test_fraction=0.2)
+    assert data.train_set is not None
+    paths = [path for name in ("cats", "dogs") for path in sorted((folder / name).iterdir())]
+    used = np.stack([np.asarray(Image.open(paths[index])) for index in data.train_set.indices.tolist()])
+    assert data.mean is not None
+    assert data.std is not None
+    np.testing.assert_allclose(data.mean.flatten(), used.mean((0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(data.std.flatten(), used.std((0, 1, 2)), rtol=1e-6)
+    images = torch.cat([x for x, _ in data.train_dataloader()])
+    assert images.mean((0, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(images.std((0, 2, 3), correction=0), torch.ones(3))
+
+
+def test_many_images_are_measured_by_some(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_template.datamodules.image_folder.MAX_MEASURED", 5)
+    measured: list[int] = []
+    data = ImageFolderDataModule(str(folder), SIZE)
+    select = "lightning_template.datamodules.normalized.mean_and_std"
+    monkeypatch.setattr(select, lambda _, indices: (measured.extend(indices.tolist()), torch.ones(3, 1, 1))[1:] * 2)
+    data.setup("fit")
+    assert data.train_set is not None
+    assert 3 <= len(measured) <= 5
+    assert set(measured) <= set(data.train_set.indices.tolist())
+    assert min(measured) < 12 <= max(measured)  # of both classes
+
+
+@FORKS
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_images_that_do_not_fit_are_the_same_to_the_bit(folder: Path, num_workers: int) -> None:
+    options: dict[str, Any] = {"image_size": 4, "augmentations": [RandomHorizontalFlip()]}
+    kept = everything(make(folder, **options))
+    decoded = everything(make(folder, **options, memory_limit=20 * 4 * 4 * 3 - 1, num_workers=num_workers))
+    exactly = everything(make(folder, **options, memory_limit=20 * 4 * 4 * 3))
+    assert len(kept) == len(decoded) == len(exactly) == 11
+    for (images, targets), *others in zip(kept, decoded, exactly, strict=True):
+        for other_images, other_targets in others:
+            assert torch.equal(images, other_images)
+            assert torch.equal(targets, other_targets)
+
+
+def test_what_fits_is_read_once(folder: Path) -> None:
+    kept, decoded = make(folder), make(folder, memory_limit=0)
+    for path in folder.glob("*/*.png"):
+        path.write_bytes(b"")
+    assert len(everything(kept)) == 11
+    with pytest.raises(ValueError, match=r"\.png cannot be read as an image"):
+        everything(decoded)
+
+
+def test_folders_for_the_parts(tmp_path: Path) -> None:
+    for part, number in (("train", 6), ("test", 3), ("val", 2)):
+        for seed, name in enumerate(("b", "a")):
+            write_images(tmp_path / part / name, number, seed)
+    data = make(tmp_path)
+    sets = (data.train_set, data.val_set, data.test_set)
+    assert [len(part) for part in sets if part] == [12, 4, 6]
+    assert data.class_names == ("a", "b")
+    for loader in (data.val_dataloader(), data.test_dataloader()):
+        targets = torch.cat([y for _, y in loader])  # type: ignore[union-attr]
+        assert targets.tolist() == sorted(targets.tolist())
+    assert data.mean is not None
+    training = np.stack([np.asarray(Image.open(path)) for path in (tmp_path / "train").glob("*/*.png")])
+    np.testing.assert_allclose(data.mean.flatten(), training.mean((0, 1, 2)), rtol=1e-6)
+    (tmp_path / "test").rename(tmp_path.with_name("elsewhere"))
+    without = make(tmp_path, test_fraction=0.25)
+    assert [len(part) for part in (without.train_set, without.val_set, without.test_set) if part] == [9, 4, 3]
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    for name in ("car", "train"):
+        write_images(tmp_path / name, 5)
+    assert make(tmp_path, test_fraction=0.2, val_fraction=0.2).class_names == ("car", "train")
+
+
+GREY = np.array([[0, 100], [200, 255]], np.uint8)
+
+
+def cmyk() -> Image.Image:
+    return Image.merge("CMYK", [Image.fromarray(255 - GREY)] * 3 + [Image.new("L", (2, 2), 0)])
+
+
+def palette() -> Image.Image:
+    image = Image.fromarray(np.array([[0, 1], [2, 3]], np.uint8), "P")
+    image.putpalette(np.repeat(GREY.flatten(), 3).tobytes())
+    return image
+
+
+def half_transparent() -> Image.Image:
+    """Black under less and less opacity over white is the grey that is wanted."""
+    return Image.merge("LA", [Image.new("L", (2, 2), 0), Image.fromarray(255 - GREY)])
+
+
+KINDS: dict[str, tuple[Callable[[], Image.Image], str]] = {
+    "grey": (lambda: Image.fromarray(GREY), "png"),
+    "RGB": (lambda: Image.fromarray(GREY).convert("RGB"), "png"),
+    "16 bits": (lambda: Image.fromarray(GREY.astype(np.uint16) * 257), "png"),
+    "16 bits, TIFF": (lambda: Image.fromarray(GREY.astype(">u2") * 257), "tif"),
+    "32 bits of 16": (lambda: Image.fromarray(GREY.astype(np.int32) * 257), "tif"),
+    "palette": (palette, "png"),
+    "animation": (lambda: Image.fromarray(GREY), "gif"),
+    "transparent": (half_transparent, "png"),
+    "transparent, RGBA": (lambda: half_transparent().convert("RGBA"), "webp"),
+    "CMYK": (cmyk, "tif"),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_image_becomes_bytes(kind: str, channels: int, tmp_path: Path) -> None:
+    image, suffix = KINDS[kind]
+    options = {"lossless": True} if suffix == "webp" else {}
+    image().save(tmp_path / f"image.{suffix}", **options)
+    decoded = decode(tmp_path / f"image.{suffix}", (channels, 2, 2))
+    assert (decoded.dtype, decoded.shape) == (np.uint8, (channels, 2, 2))
+    np.testing.assert_allclose(decoded.astype(int), np.broadcast_to(GREY, (channels, 2, 2)), atol=1)
+
+
+def test_colours_stay_colours_and_become_grey_by_luminance(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 3), (200, 100, 50)).save(tmp_path / "image.bmp")
+    assert (decode(tmp_path / "image.bmp", (3, 3, 2)) == np.array([200, 100, 50])[:, None, None]).all()
+    grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50  # ITU-R 601
+    np.testing.assert_allclose(decode(tmp_path / "image.bmp", (1, 3, 2)), grey, atol=1)
+
+
+def test_a_cameras_orientation_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera turned: to be shown turned by 90 degrees clockwise
+    pixels = np.zeros((64, 96), np.uint8)
+    pixels[:32, :48] = 255
+    Image.fromarray(pixels).save(tmp_path / "image.JPG", format="JPEG", exif=exif)
+    decoded = decode(tmp_path / "image.JPG", (1, 96, 64))[0]
+    np.testing.assert_allclose(decoded.astype(int), np.rot90(pixels, -1).astype(int), atol=3)
+
+
+def test_resizing_keeps_the_mean(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400), dtype=np.uint8)
+    for suffix in ("png", "jpg"):
+        Image.fromarray(pixels).save(tmp_path / f"image.{suffix}")
+        small = decode(tmp_path / f"image.{suffix}", (1, 3, 4))
+        expected = pixels.reshape(3, 100, 4, 100).mean((1, 3))
+        np.testing.assert_allclose(small[0], expected, atol=8)  # noise without antialiasing would be off by 70
+
+
+def remove(path: Path) -> None:
+    for file in path.iterdir():
+        file.unlink()
+
+
+def move_away(folder: Path) -> None:
+    """Leave a folder without its classes."""
+    for name in ("cats", "dogs"):
+        (folder / name).rename(folder.with_name(name))
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no folder": (lambda folder: folder.rename(folder.with_name("other")), "there is no folder `data_dir` .*images$"),
+    "images lie directly": (
+        lambda folder: (move_away(folder), Image.new("L", (2, 2)).save(folder / "cat.png")),
+        "no class folders in .*images, but 1 images: put the images of each class into a folder named after it",
+    ),
+    "one class": (
+        lambda folder: (folder / "dogs").rename(folder.with_name("dogs")),
+        "images must have the folders of at least two classes, got only cats",
+    ),
+    "empty class": (lambda folder: remove(folder / "dogs"), "no images in .*images/dogs; their names end in .bmp, "),
+    "truncated": (
+        lambda folder: (folder / "dogs/003.png").write_bytes((folder / "dogs/003.png").read_bytes()[:60]),
+        "images/dogs/003.png cannot be read as an image: image file is truncated; mend or remove the file",
+    ),
+    "no image": (
+        lambda folder: (folder / "cats/zebra.jpeg").write_text("hello"),
+        "images/cats/zebra.jpeg cannot be read as an image: cannot identify",
+    ),
+    "folder in a class": (
+        lambda folder: write_images(folder / "cats/more", 1),
+        "images must lie directly in the folder of their class, got the folder .*images/cats/more",
+    ),
+    "unknown class": (
+        lambda folder: (
+            write_images(folder / "train/a", 1),
+            write_images(folder / "train/b", 1),
+            write_images(folder / "test/c", 1),
+            move_away(folder),
+        ),
+        r"images/test/c is of a class that the training set lacks; it has \['a', 'b'\]",
+    ),
+    "unknown part": (
+        lambda folder: write_images(folder / "train/a", 1),
+        r"has a folder train, and beside it only test and val may be, got \['cats', 'dogs'\]",
+    ),
+    "numbers on an unknown scale": (
+        lambda folder: Image.fromarray(np.ones((2, 2), np.float32)).save(folder / "cats/x.tif"),
+        "images/cats/x.tif cannot be read as an image: its values are floating-point numbers",
+    ),
+    "32 bits": (
+        lambda folder: Image.fromarray(np.full((2, 2), 70000, np.int32)).save(folder / "cats/x.tif"),
+        "images/cats/x.tif cannot .*: its values must lie in 16 bits, got 70000 to 70000",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_in_a_folder_are_named(mistake: str, folder: Path) -> None:
+    spoil, message = MISTAKES[mistake]
+    spoil(folder)
+    with pytest.raises(ValueError, match=message):
+        make(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, "`image_size` must be at least 1, got 0"),
+        ({"image_size": (5, -1)}, r"`image_size` must be at least 1, got \(5, -1\)"),
+        ({"test_fraction": 1.0}, r"`test_fraction` must lie in \[0, 1\), got 1.0"),
+        ({"test_fraction": 0.01}, "a fraction of 0.01 of 20 samples leaves a part empty"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: str, folder: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(folder, **options)
+
+
+def test_other_files_are_left_alone(folder: Path) -> None:
+    (folder / "notes.txt").write_text("hello")
+    for name in (".DS_Store", "._000.png", "Thumbs.db"):
+        (folder / "cats" / name).write_text("hello")
+    (folder / ".thumbnails").mkdir()
+    data = make(folder)
+    assert data.train_set is not None
+    assert len(data.train_set.targets) == 20
+
+
+def test_a_device_needs_images_in_memory(folder: Path) -> None:
+    data = ImageFolderDataModule(str(folder), SIZE, memory_limit=0, on_device=True)
+    data.trainer = SimpleNamespace(world_size=1, global_rank=0)  # type: ignore[assignment]
+    with pytest.raises(ValueError, match="`on_device` needs inputs in memory, got 1800 bytes that are read from files"):
+        data.setup("fit")
+
+
+def fit(folder: Path) -> list[str]:
+    return [
+        *("fit", "--data=lightning_template.datamodules.ImageFolderDataModule", f"--data.data_dir={folder}"),
+        *("--data.image_size=[5,6]", "--data.batch_size=4"),
+        *("--model=lightning_template.tasks.ClassificationTask", *PLAIN_MLP, "--model.num_classes=2"),
+        *("--model.loss=torch.nn.CrossEntropyLoss", "--model.network.in_features=90", "--model.network.out_features=2"),
+    ]
+
+
+def test_a_fit_from_the_command_line(folder: Path, command: Command) -> None:
+    fitted = command(*fit(folder), "--test_after_fit")
+    assert fitted.status == 0, fitted.err
+    assert "20 images of 3 x 5 x 6" in fitted.err
+    assert "test/accuracy" in fitted.out
+
+
+@FORKS
+@pytest.mark.slow
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_fit_from_files_resumes_exactly(num_workers: int, folder: Path, command: Command) -> None:
+    from_files = [*fit(folder), "--data.memory_limit=0", f"--data.num_workers={num_workers}"]
+    options = ["--trainer.max_epochs=3", "--callbacks.checkpoint.every_n_steps=3"]  # of 4 in an epoch
+    num_steps = 0
+
+    def fail(*_: Any) -> None:
+        nonlocal num_steps
+        num_steps += 1
+        if num_steps == 8:
+            raise RuntimeError("a power cut")
+
+    handle = register_optimizer_step_pre_hook(fail)
+    assert command(*from_files, *options, "--experiment=cut").status == 1
+    handle.remove()
+    assert load("cut")["global_step"] == 6
+    assert command("fit", "--ckpt_path=lightning_logs/cut/version_0").status == 0
+    assert command(*fit(folder), *options, "--experiment=whole").status == 0  # from memory: the same to the bit
+    for key in ("state_dict", "global_step", "epoch"):
+        torch.testing.assert_close(load("cut")[key], load("whole")[key], rtol=0, atol=0)
+
+
+def load(experiment: str) -> dict[str, Any]:
+    path = f"lightning_logs/{experiment}/version_0/checkpoints/last.ckpt"
+    checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+    return checkpoint
