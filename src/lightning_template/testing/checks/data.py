@@ -1,0 +1,86 @@
+"""Checks of the data."""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import Subset
+
+from lightning_template.testing.batches import num_samples
+from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import MAX_BATCHES, Subject, first_batches
+
+MAX_HASHED = 20_000
+"""Number of samples of a set that are compared with those of another."""
+
+
+def same_seed_same_batches(subject: Subject) -> None:
+    """Data that are made anew with the same seed serve the same batches."""
+    one, other = (tree_leaves(first_batches(subject.new_data().train_dataloader(), MAX_BATCHES)) for _ in range(2))
+    for found, expected in zip(one, other, strict=True):
+        same = torch.equal(found, expected) if isinstance(found, Tensor) else found == expected
+        if not same:
+            raise CheckFailed(
+                "the same seed gives other training batches, so no run can be repeated: the split or the order is "
+                "drawn from a generator that no seed reaches, or follows a set or a folder listing"
+            )
+
+
+def sets_are_disjoint(subject: Subject) -> None:
+    """Validation and test have no sample of the training set, beyond what the data themselves repeat.
+
+    Samples are compared as loaders serve them, inputs and targets; one that is changed at random is not recognised.
+    """
+    train_loader = subject.data.train_dataloader()
+    train = Counter(_fingerprints(train_loader))
+    num_train = train.total()
+    repeated = sum(count for count in train.values() if count > 1) / max(1, num_train)
+    for stage in ("val", "test"):
+        loader = subject.loader(subject.data, stage)
+        _require_disjoint_subsets(train_loader, loader, stage)
+        samples = list(_fingerprints(loader))
+        common = [position for position, sample in enumerate(samples) if sample in train]
+        # As many as the training set has twice are to be expected by chance, give or take three standard deviations.
+        chance = len(samples) * repeated
+        if len(common) > chance + 3 * math.sqrt(chance * (1 - repeated)) + 0.005 * len(samples):
+            raise CheckFailed(
+                f"{len(common)} of {len(samples)} {stage} samples are in the training set too (positions "
+                f"{', '.join(map(str, common[:3]))} ...), so scores tell what was memorised: often one set used twice, "
+                "or a split drawn anew for each stage without a seed"
+            )
+
+
+def _require_disjoint_subsets(train: Any, other: Any, stage: str) -> None:
+    """Compare the indices of two parts of one dataset, whose samples may be changed at random."""
+    one, two = (getattr(loader, "dataset", None) for loader in (train, other))
+    if isinstance(one, Subset) and isinstance(two, Subset) and one.dataset is two.dataset:
+        common = sorted(set(map(int, one.indices)) & set(map(int, two.indices)))
+        if common:
+            raise CheckFailed(
+                f"{len(common)} of {len(two)} {stage} samples are in the training set too (indices "
+                f"{', '.join(map(str, common[:3]))} ... of the dataset that both are parts of), so scores tell "
+                "what was memorised"
+            )
+
+
+def _fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
+    return islice(_all_fingerprints(loader), MAX_HASHED)
+
+
+def _all_fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
+    if isinstance(loader, dict | list) and loader:
+        raise CheckSkipped("there are several loaders for training, and the checks know one")
+    for batch in loader:
+        size = num_samples(batch)
+        columns = [leaf.contiguous().reshape(size, -1).view(torch.uint8).numpy() for leaf in tree_leaves(batch)]
+        for row in range(size):
+            digest = hashlib.blake2b(digest_size=16)
+            for column in columns:
+                digest.update(column[row])
+            yield digest.digest()

@@ -1,0 +1,140 @@
+"""Checks of devices, precisions and several processes."""
+
+import math
+import re
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import distributed, nn
+from torch.optim import Optimizer
+
+from lightning_template.testing.batches import Served, copied, forward_arguments, num_samples, take
+from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
+from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import SameWeights, Subject, logged, quiet_trainer
+
+
+def runs_on_any_device(subject: Subject) -> None:
+    """`forward` makes its tensors where the task is."""
+    task = subject.task()
+    if not is_overridden("forward", task):
+        raise CheckSkipped("the task defines no `forward`")
+    arguments = forward_arguments(task, subject.transferred(task, subject.train_batches[0]))
+    task.eval().to("meta")
+    try:
+        task(*(part.to("meta") if isinstance(part, torch.Tensor) else part for part in arguments))
+    except Exception as error:
+        message = str(error).strip().splitlines()[0]
+        if re.search(r"same device|expected device|different devices|to be on|not on the", message):
+            raise CheckFailed(
+                f"`forward` mixes devices, so it fails on a GPU: {message}; make tensors with `device=x.device`, or "
+                "register them as buffers"
+            ) from error
+        raise CheckSkipped(f"`forward` cannot be followed without values: {message}") from error
+
+
+def gpu_agrees_with_cpu(subject: Subject) -> None:
+    """In evaluation mode the outputs on a GPU are those on the CPU but for rounding."""
+    if not torch.cuda.is_available():
+        raise CheckSkipped("there is no GPU")
+    batch = subject.train_batches[0]
+    on_cpu = subject.outputs(subject.task(), batch)
+    device = torch.device("cuda")
+    on_gpu = subject.outputs(subject.task().to(device), move_data_to_device(batch, device))
+    if not all(close(found, expected, 1e-2) for found, expected in zip(on_gpu, on_cpu, strict=True)):
+        raise CheckFailed(
+            "in evaluation mode the outputs on a GPU are not those on the CPU, by more than 1 %: often random numbers "
+            "of the device, or an operation that is numerically unstable"
+        )
+
+
+def bfloat16_loss_is_finite(subject: Subject) -> None:
+    """In mixed precision with bfloat16 the loss of the first batches is a finite number."""
+    losses = subject.losses(subject.task(), subject.train_batches, precision="bf16-mixed")
+    if not all(map(math.isfinite, losses)):
+        raise CheckFailed(
+            f"in bfloat16 the losses are {', '.join(f'{loss:.4g}' for loss in losses)}: what is near 1 becomes 1, so "
+            "`log(1 - p)` is infinite; use losses that take logits, or compute them in float32"
+        )
+
+
+def two_ranks_match_one(subject: Subject) -> None:
+    """Two processes that share a batch get the gradients, and log the validation, of one that has it alone."""
+    if torch.cuda.is_available():
+        raise CheckSkipped("the check forks, which a process with a GPU cannot")
+    task = subject.task()
+    if any(isinstance(module, nn.modules.batchnorm._NormBase) for module in task.modules()):
+        raise CheckSkipped("batch normalisation looks at the samples of each process on its own")
+    if any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in task.modules()):
+        raise CheckSkipped("each process draws its own numbers for dropout")
+    batches = {"train": subject.train_samples}
+    if subject.validates(task):
+        batches["val"] = subject.val_samples
+    half = min(map(num_samples, batches.values())) // 2
+    if half == 0:
+        raise CheckSkipped("there are fewer than 2 samples")
+    whole = {stage: take(batch, range(2 * half)) for stage, batch in batches.items()}
+    parts = [{stage: take(batch, range(rank, 2 * half, 2)) for stage, batch in batches.items()} for rank in range(2)]
+    torch.set_num_threads(1)  # threads do not survive a fork
+    strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=60))
+    (expected, wanted), (found, measured) = (
+        _train_by_rank(subject, [whole]),
+        _train_by_rank(subject, parts, strategy=strategy, devices=2),
+    )
+    if wrong := [name for name, gradient in expected.items() if not close(found[name], gradient, 1e-3)]:
+        raise CheckFailed(
+            f"two processes get other gradients of {list_names(wrong)} than one does from the same samples: the loss "
+            "is not a mean over samples, or depends on which samples share a batch"
+        )
+    names = subject.validate(subject.task(), [whole["val"]]) if "val" in whole else {}
+    require_close_metrics(
+        {name: value for name, value in measured.items() if name in names},
+        {name: value for name, value in wanted.items() if name in names},
+        "in two processes",
+        "each logs its own part; use `sync_dist=True`, or log the metric object itself",
+    )
+
+
+class KeepGradients(Callback):
+    """Writes the gradients of the first step to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Write them, in the first process."""
+        if trainer.is_global_zero and not self.path.exists():
+            gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
+            torch.save(gradients, self.path)
+
+
+class ServedByRank(Served):
+    """A loader that serves each process batches of its own."""
+
+    def __iter__(self) -> Iterator[Any]:
+        rank = distributed.get_rank() if distributed.is_initialized() else 0
+        yield copied(self.epochs[0][rank])
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _train_by_rank(
+    subject: Subject, parts: list[dict[str, Any]], **options: Any
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """Return the gradients of a step and what was logged; `parts` are the batches of each process by their stages."""
+    path = Path(tempfile.mkdtemp()) / "gradients.pt"
+    loaders = {stage: ServedByRank([[part[stage] for part in parts]]) for stage in parts[0]}
+    trainer = quiet_trainer(max_epochs=1, callbacks=[SameWeights(), KeepGradients(path)], **options)
+    seed_all(0)
+    trainer.fit(subject.task(), datamodule=subject.serving(**{"val": [], **loaders}))
+    return torch.load(path, weights_only=True), logged(trainer)

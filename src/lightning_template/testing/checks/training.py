@@ -1,0 +1,190 @@
+"""Checks of a training step: batch, loss, gradients, optimizers."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+from lightning_template.tasks import SupervisedTask
+from lightning_template.testing.batches import pair
+from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
+from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import MAX_BATCHES, Subject
+
+OVERFITTING_STEPS = 30
+
+
+def batch_fits_task(subject: Subject) -> None:
+    """A training step takes the first batch, returns a loss to be differentiated, and pairs inputs with targets."""
+    batch = subject.train_batches[0]
+    parts = pair(batch)
+    if parts and len(parts[0]) != len(parts[1]):
+        raise CheckFailed(f"a batch has {len(parts[0])} inputs and {len(parts[1])} targets, so they are no pairs")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (loss, *_) = subject.losses(subject.task(), [batch])
+    for warning in caught:
+        if "Using a target size" in str(warning.message):
+            raise CheckFailed(
+                f"outputs and targets differ in shape and are broadcast against each other: {warning.message} "
+                "Every output is compared with every target: often a missing `squeeze(1)` or `unsqueeze(1)`"
+            )
+    if parts and _has_varied_rows(subject, batch):
+        inputs, targets = parts
+        others = {"rotated": targets.roll(1, 0), "all the first": targets[:1].expand_as(targets)}
+        same = {name: _same(_first_loss(subject, [inputs, other]), loss) for name, other in others.items()}
+        # A loss that ignores targets altogether, as an autoencoder's, is sound.
+        if not torch.equal(others["rotated"], targets) and same["rotated"] and not same["all the first"]:
+            raise CheckFailed(
+                "the loss stays the same when inputs get each other's targets, so nothing can be learned but a mean: "
+                "outputs (N, 1) against targets (N,) are broadcast to (N, N); give both one shape"
+            )
+
+
+def loss_is_finite(subject: Subject) -> None:
+    """The loss of the first batches is a finite number."""
+    losses = subject.losses(subject.task(), subject.train_batches)
+    for step, loss in enumerate(losses):
+        if not math.isfinite(loss):
+            raise CheckFailed(
+                f"the loss of step {step} is {loss}, after which all weights are: often the logarithm of 0, a division "
+                "by 0, inputs that are not scaled, or too large a learning rate"
+            )
+
+
+def loss_starts_as_expected(subject: Subject) -> None:
+    """A classifier that knows nothing yet has a loss of about the logarithm of the number of classes."""
+    batch = subject.train_batches[0]
+    outputs, targets = _class_scores(subject, batch)
+    num_classes = outputs.shape[1]
+    loss = _first_loss(subject, batch)
+    if outputs.min() >= 0 and close(outputs.sum(1), torch.ones_like(targets, dtype=outputs.dtype), 1e-4):
+        right, doubled = F.nll_loss(outputs.log(), targets).item(), F.cross_entropy(outputs, targets).item()
+        if _same(loss, doubled) and not _same(loss, right):
+            raise CheckFailed(
+                "the loss applies softmax to probabilities, so it cannot fall to 0 and learns slowly: "
+                "`CrossEntropyLoss` takes logits; leave out the network's own softmax"
+            )
+    expected = math.log(num_classes)
+    if not expected / 2 <= loss <= expected * 2:
+        raise CheckFailed(
+            f"the loss of an untrained task is {loss:.4g}, not ln {num_classes} = {expected:.4g}, that of a guess: "
+            "often a sum instead of a mean over samples, `NLLLoss` without log-softmax, or inputs that are not scaled"
+        )
+
+
+def every_parameter_gets_a_gradient(subject: Subject) -> None:
+    """Every parameter that requires a gradient gets one, and a finite one."""
+    task, seen = subject.task(), Gradients()
+    subject.fit(task, subject.train_batches, callbacks=[seen])
+    trainable = [name for name, parameter in task.named_parameters() if parameter.requires_grad]
+    if without := [name for name in trainable if name not in seen.names]:
+        raise CheckFailed(
+            f"no gradient reaches {list_names(without)}, so training does not change it, and several ranks fail: "
+            "a layer that is not used, or `detach`, `no_grad` or `.data` after it"
+        )
+    if seen.not_finite:
+        raise CheckFailed(
+            f"the gradient of {list_names(seen.not_finite)} is not finite, and so will be the weights: "
+            "often a square root or logarithm at 0"
+        )
+
+
+def optimizers_cover_parameters(subject: Subject) -> None:
+    """Every trainable parameter is in exactly one optimizer."""
+    task = subject.task()
+    optimizers = subject.fit(task, subject.train_batches[:1]).optimizers
+    updated = [
+        id(parameter) for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]
+    ]
+    trainable = [(name, id(parameter)) for name, parameter in task.named_parameters() if parameter.requires_grad]
+    if missing := [name for name, key in trainable if key not in updated]:
+        raise CheckFailed(
+            f"no optimizer has {list_names(missing)}, so training does not change it: hand all of `self.parameters()` "
+            "to the optimizer, or freeze it with `requires_grad_(False)`"
+        )
+    if twice := [name for name, key in trainable if updated.count(key) > 1]:
+        raise CheckFailed(f"several optimizers change {list_names(twice)}, each without knowing of the others")
+
+
+def overfits_one_batch(subject: Subject) -> None:
+    """The loss falls when the task's own optimizer makes a few steps on one batch."""
+    losses = subject.losses(subject.task(), subject.train_batches[:1] * OVERFITTING_STEPS)
+    first, last = losses[0], min(losses[-5:])
+    if not last < first - 1e-4 * abs(first):
+        raise CheckFailed(
+            f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g} only: the learning "
+            "rate is 0, far too small or too large, the loss has the wrong sign, or gradients do not reach the weights"
+        )
+
+
+def steps_per_execution_changes_nothing(subject: Subject) -> None:
+    """Several steps in one execution give the weights of single steps, to the bit."""
+    states = {}
+    for steps in (1, MAX_BATCHES):
+        task = subject.task()
+        if not isinstance(task, SupervisedTask):
+            raise CheckSkipped("the task has no `steps_per_execution`: it is no SupervisedTask")
+        task.steps_per_execution = steps
+        subject.fit(task, subject.train_batches * MAX_BATCHES)
+        states[steps] = state(task)
+    require_equal_states(
+        states[1],
+        states[MAX_BATCHES],
+        f"with `steps_per_execution` {MAX_BATCHES} instead of 1",
+        "a step depends on what is logged or displayed",
+    )
+
+
+class Gradients(Callback):
+    """Keeps which parameters got a gradient, and which one that is not finite."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+        self.not_finite: list[str] = []
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look at the gradients."""
+        for name, parameter in pl_module.named_parameters():
+            if parameter.grad is not None:
+                self.names.add(name)
+                if not parameter.grad.isfinite().all() and name not in self.not_finite:
+                    self.not_finite.append(name)
+
+
+def _first_loss(subject: Subject, batch: Any) -> float:
+    return subject.losses(subject.task(), [batch])[0]
+
+
+def _has_varied_rows(subject: Subject, batch: Any) -> bool:
+    """Tell whether outputs differ between the samples of a batch; where a last layer starts at 0 they do not."""
+    try:
+        (outputs, *_) = subject.outputs(subject.task(), batch)
+    except CheckSkipped:
+        return False
+    return outputs.ndim > 0 and not close(outputs, outputs[:1].expand_as(outputs), 1e-3)
+
+
+def _class_scores(subject: Subject, batch: Any) -> tuple[Tensor, Tensor]:
+    """Return outputs of a training step `(N, num_classes, ...)` and targets `(N, ...)`.
+
+    Raises:
+        CheckSkipped: If a batch is not such.
+    """
+    parts = pair(batch)
+    if parts is not None and not parts[1].is_floating_point():
+        outputs, *_ = subject.outputs(subject.task(), batch, training=True)
+        targets = parts[1].flatten() if outputs.ndim == 2 else parts[1]  # of a language model
+        if outputs.ndim == targets.ndim + 1 and outputs.shape[1] > 1 and outputs[:, 0].shape == targets.shape:
+            num_classes = outputs.shape[1]
+            if targets.min() >= 0 and targets.max() < num_classes:
+                return outputs.float(), targets.long()
+    raise CheckSkipped("the loss of untrained weights is known only for class indices and a score of each class")
+
+
+def _same(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=1e-5)

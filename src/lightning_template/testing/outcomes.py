@@ -1,0 +1,9 @@
+"""How a check ends other than by returning, which means that it passed."""
+
+
+class CheckFailed(AssertionError):  # noqa: N818  # as pytest's own
+    """A task or its data are not sound; the message says what is wrong, why it matters and the usual cause."""
+
+
+class CheckSkipped(Exception):  # noqa: N818  # it is no error
+    """A check does not apply; the message says why."""
