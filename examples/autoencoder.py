@@ -87,6 +87,6 @@ class AutoencoderTask(SupervisedTask):
         for row, images in enumerate((inputs.squeeze(1), predictions)):
             for column, image in enumerate(images[:NUM_SHOWN]):
                 axes = figure.add_subplot(2, NUM_SHOWN, row * NUM_SHOWN + column + 1)
-                axes.imshow(image, cmap="gray")
+                axes.imshow(image.numpy(), cmap="gray")
                 axes.axis("off")
         return {"images/drawn again": figure}

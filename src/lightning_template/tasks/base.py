@@ -11,7 +11,7 @@ from torchmetrics import MetricCollection
 
 from lightning_template.loops import is_watched, run_in_executions
 from lightning_template.tasks.measures import Measures
-from lightning_template.tasks.plain import plain_values
+from lightning_template.tasks.plain import constructor_frame, plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler
 
 Batch = tuple[Tensor, Tensor]
@@ -59,7 +59,7 @@ class SupervisedTask(LightningModule):
         with warnings.catch_warnings():
             # Lightning advises `ignore=["network"]`, which would break `load_from_checkpoint` for tasks made from YAML.
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
-            self.save_hyperparameters(logger=False)
+            self.save_hyperparameters(logger=False, frame=constructor_frame(self))
         self.network = network
         self.loss = loss
         self.optimizer = optimizer

@@ -1,6 +1,8 @@
 """Which hyper-parameters a checkpoint may hold."""
 
+import inspect
 from collections.abc import Mapping
+from types import FrameType
 from typing import Any
 
 
@@ -21,3 +23,18 @@ def is_plain(value: Any) -> bool:
 def plain_values(hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries whose values are plain, see `is_plain`."""
     return {name: value for name, value in hyper_parameters.items() if is_plain(value)}
+
+
+def constructor_frame(made: object) -> FrameType | None:
+    """Return the frame of the constructor that made an object, when called by that of one of its bases.
+
+    Its arguments are those to construct the object with once more. Those of the bases' constructors are not: a class
+    that fixes an argument of its base does not take it.
+    """
+    frame = inspect.currentframe()
+    found = None
+    while (frame := frame.f_back if frame else None) is not None and frame.f_code.co_name == "__init__":
+        if frame.f_locals.get(frame.f_code.co_varnames[0]) is not made:
+            break
+        found = frame
+    return found
