@@ -78,7 +78,9 @@ class MultiLabelTask(SupervisedTask):
             ValueError: If not both are `(N, num_labels)`.
         """
         if not outputs.shape == targets.shape == (len(targets), self.num_labels):
-            raise ValueError(f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)} must be (N, num_labels)")
+            raise ValueError(
+                f"outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)} must be (N, num_labels)"
+            )
 
     def compute_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of a batch, whose targets are 0 and 1."""

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from examples.autoencoder import Autoencoder, AutoencoderTask, ImagesDataModule
 from torch import Tensor
 
-from examples.autoencoder import Autoencoder, AutoencoderTask, ImagesDataModule
 from lightning_template import __main__
 from lightning_template.datamodules import FashionMNISTDataModule
 from lightning_template.testing import parametrize_checks
@@ -20,7 +20,9 @@ CONFIG = Path(__file__).with_name("autoencoder.yaml")
 def load(self: FashionMNISTDataModule) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Return images that have a bright square each, and their classes."""
     images = torch.zeros(160, 28, 28, dtype=torch.uint8)
-    for image, place in zip(images, torch.randint(4, 16, (160, 2), generator=torch.Generator().manual_seed(0)), strict=True):
+    for image, place in zip(
+        images, torch.randint(4, 16, (160, 2), generator=torch.Generator().manual_seed(0)), strict=True
+    ):
         image[place[0] : place[0] + 8, place[1] : place[1] + 8] = 200
     return (images[:120], torch.zeros(120)), (images[120:], torch.zeros(40))
 

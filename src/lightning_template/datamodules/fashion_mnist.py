@@ -1,5 +1,6 @@
 """FashionMNIST: grey images of clothes in ten classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules import fashion_mnist_files as files
+from lightning_template.datamodules.image_files import ImageFiles, find_images
 from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.datamodules.loading import Inputs
 
 MEAN, STD = 0.2860, 0.3530
 """Mean and standard deviation of the pixels of the 60,000 training images, on a scale of [0, 1]."""
@@ -54,7 +57,8 @@ class FashionMNISTDataModule(InMemoryDataModule):
         Raises:
             ValueError: If no source has them.
         """
-        files.obtain(self.data_dir, files.CHECKSUMS)
+        if not self.needs_no_data:
+            files.obtain(self.data_dir, files.CHECKSUMS)
 
     def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Read and verify the files; the images stay bytes `(N, 28, 28)`.
@@ -63,6 +67,12 @@ class FashionMNISTDataModule(InMemoryDataModule):
             ValueError: If a file is missing or is not what it should be.
         """
         return files.read(self.data_dir, files.CHECKSUMS)
+
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
+        """Find images, which keep their proportions and get black beside them, as it is around those of the data."""
+        found = find_images(paths)
+        images = ImageFiles(found, self.input_shape, whole=True, invert=invert)
+        return images.index_select(0, torch.arange(len(images))).squeeze(1), found
 
     def transform(self, inputs: Tensor) -> Tensor:
         """Turn images of bytes `(N, 28, 28)` into floats `(N, 1, 28, 28)`."""

@@ -1,6 +1,6 @@
 """Image files of any size, colour and depth, decoded into bytes of one shape."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,15 @@ class ImageFiles:
     Args:
         paths: Files of the images.
         shape: Channels (1 for grey, 3 for RGB), height and width that images get.
+        whole: As `decode` takes it.
+        invert: Likewise.
     """
 
-    def __init__(self, paths: Sequence[str], shape: tuple[int, int, int]) -> None:
+    def __init__(self, paths: Sequence[str], shape: tuple[int, int, int], whole: bool = False, invert: bool = False) -> None:
         self.paths = paths
         self.shape = shape
+        self.whole = whole
+        self.invert = invert
 
     @property
     def nbytes(self) -> int:
@@ -47,7 +51,7 @@ class ImageFiles:
         assert dim == 0
         images = np.empty((len(index), *self.shape), np.uint8)
         paths = [self.paths[i] for i in index.tolist()]
-        decode_one = partial(decode, shape=self.shape)
+        decode_one = partial(decode, shape=self.shape, whole=self.whole, invert=self.invert)
         if get_worker_info() is None:
             with ThreadPoolExecutor() as pool:  # PIL lets other threads run while it decodes
                 for image, decoded in zip(images, pool.map(decode_one, paths), strict=True):
@@ -58,7 +62,27 @@ class ImageFiles:
         return torch.from_numpy(images)
 
 
-def decode(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
+def find_images(paths: Iterable[str]) -> list[str]:
+    """Return the images among files and folders, those of a folder and its folders in alphabetical order.
+
+    Raises:
+        ValueError: If there is no such file, or no image in a folder.
+    """
+    found: list[str] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"no images in {path}; their names end in {', '.join(sorted(SUFFIXES))}")
+            found += inside
+        elif path.is_file():
+            found.append(str(path))
+        else:
+            raise ValueError(f"there is no file or folder {path}")
+    return found
+
+
+def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False, invert: bool = False) -> np.ndarray:
     """Read an image as it is meant to be seen, stretched to a shape.
 
     A camera's orientation is applied, transparency is laid over white, 16 bits become 8, and of an animation the first
@@ -67,6 +91,8 @@ def decode(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
     Args:
         path: File of the image.
         shape: Channels (1 for grey, 3 for RGB), height and width to return.
+        whole: Whether the image keeps its proportions, with black beside it, rather than be stretched.
+        invert: Whether dark becomes light.
 
     Returns:
         Bytes `(channels, height, width)`.
@@ -81,7 +107,10 @@ def decode(path: str | Path, shape: tuple[int, int, int]) -> np.ndarray:
             pixels = _to_mode(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be read as an image: {error}; mend or remove the file") from error
-    array = np.asarray(pixels.resize((width, height), Image.Resampling.BILINEAR))
+    if invert:
+        pixels = ImageOps.invert(pixels)
+    size, method = (width, height), Image.Resampling.BILINEAR
+    array = np.asarray(ImageOps.pad(pixels, size, method, color=0) if whole else pixels.resize(size, method))
     return array.reshape(height, width, channels).transpose(2, 0, 1)
 
 

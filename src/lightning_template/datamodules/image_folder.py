@@ -1,13 +1,14 @@
 """A folder of images, sorted into a folder for each class."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles
+from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images
 from lightning_template.datamodules.in_memory import Split
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule
@@ -94,6 +95,11 @@ class ImageFolderDataModule(NormalizedDataModule):
     def adapt(self, inputs: Inputs, indices: Tensor) -> None:
         """Measure mean and standard deviation of each channel, of at most `MAX_MEASURED` images."""
         super().adapt(inputs, indices[:: -(-len(indices) // MAX_MEASURED)])
+
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
+        """Find images anywhere, which are decoded as those of the folder are."""
+        files = find_images(paths)
+        return ImageFiles(files, self.input_shape, invert=invert), files
 
     def _part_folders(self) -> dict[str, Path]:
         """Return the folders of training, test and validation set; none if classes are not parted so."""

@@ -1,6 +1,7 @@
 """What datamodules share whose data fit in memory: split, order, batches."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_template.datamodules.augmentation import Augmentation
-from lightning_template.datamodules.loading import BatchOrder, InMemoryLoader, Inputs, TensorBatches, split_indices
+from lightning_template.datamodules.loading import (
+    BatchOrder,
+    InMemoryLoader,
+    InputBatches,
+    Inputs,
+    TensorBatches,
+    split_indices,
+)
 
 Loader = InMemoryLoader | DataLoader[tuple[Tensor, Tensor]]
 Split = tuple[Inputs, Tensor]
@@ -77,6 +85,9 @@ class InMemoryDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.on_device = on_device
         self.seed = seed
+        self.predict_files: list[str] | None = None
+        """Files of the samples to predict, if each has its own."""
+        self._predict_on: tuple[Sequence[str], bool] | None = None
         self.train_set: TensorBatches | None = None
         self.val_set: TensorBatches | None = None
         self.test_set: TensorBatches | None = None
@@ -100,13 +111,34 @@ class InMemoryDataModule(LightningDataModule):
         """Turn a batch of inputs as `load` gave them into what the network takes."""
         return inputs
 
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str] | None]:
+        """Return inputs as `load` does, from files that somebody has at hand, and the file of each if it has its own.
+
+        Args:
+            paths: Files or folders.
+            invert: Whether images are dark on light, where those of the data are light on dark.
+
+        Raises:
+            ValueError: If they cannot be read.
+        """
+        raise ValueError(f"{type(self).__name__} predicts the test set alone: it must define `read` to take files")
+
+    def predict_on(self, paths: Sequence[str], invert: bool = False) -> None:
+        """Have `predict_dataloader` serve what `read` returns for these arguments, instead of the test set."""
+        self._predict_on = paths, invert
+
+    @property
+    def needs_no_data(self) -> bool:
+        """Whether samples to predict come from files, and nothing has to be learned from the data to prepare them."""
+        return self._predict_on is not None and type(self).adapt is InMemoryDataModule.adapt
+
     def setup(self, stage: str) -> None:
         """Load, verify and split the data, once for all stages.
 
         Raises:
             ValueError: If a set is empty, has values that are not finite, or not one target for each input.
         """
-        if self.train_set is not None:
+        if self.train_set is not None or self.needs_no_data:
             return
         train, test, *others = self.load()
         val = others[0] if others else None
@@ -165,8 +197,11 @@ class InMemoryDataModule(LightningDataModule):
             raise ValueError(f"there is no test set: give a `test_fraction` above 0, got {self.test_fraction}")
         return self._eval_loader(test_set)
 
-    def predict_dataloader(self) -> Loader:
-        """Serve the test set, in its order."""
+    def predict_dataloader(self) -> Loader | DataLoader[Tensor]:
+        """Serve what `predict_on` was told, inputs alone, or else the test set, in its order."""
+        if self._predict_on is not None:
+            inputs, self.predict_files = self.read(*self._predict_on)
+            return DataLoader(InputBatches(inputs, self.transform, self.eval_batch_size), batch_size=None)
         return self.test_dataloader()
 
     def _eval_loader(self, batches: TensorBatches) -> Loader:
@@ -177,6 +212,18 @@ class InMemoryDataModule(LightningDataModule):
         trainer = self.trainer
         num_replicas, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
         return BatchOrder(len(batches), batch_size, num_replicas=num_replicas, rank=rank, **options)
+
+
+def only_file(paths: Sequence[str], invert: bool) -> Path:
+    """Return the file where there must be one, which is not of images.
+
+    Raises:
+        ValueError: If there are several, or `invert` is asked for.
+    """
+    if len(paths) != 1 or invert:
+        what = "--invert is for images" if invert else f"got {len(paths)}"
+        raise ValueError(f"these data take one file, which is no image: {what}")
+    return Path(paths[0])
 
 
 def check_samples(name: str, inputs: Inputs, targets: Tensor) -> None:

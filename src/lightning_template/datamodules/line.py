@@ -1,11 +1,14 @@
 """Points on a noisy straight line."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.datamodules.in_memory import InMemoryDataModule, only_file
+from lightning_template.datamodules.loading import Inputs
+from lightning_template.datamodules.table_file import TableFile
 
 
 class LineDataModule(InMemoryDataModule):
@@ -65,6 +68,11 @@ class LineDataModule(InMemoryDataModule):
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         return (1,)
+
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
+        """Read the inputs from the column `x` of a table, or its only one."""
+        file = TableFile(only_file(paths, invert))
+        return torch.from_numpy(file.numbers(file.names if len(file.names) == 1 else ["x"])).float(), None
 
     def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Draw the points of the training and of the test set."""

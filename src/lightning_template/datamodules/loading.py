@@ -121,6 +121,28 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
         return inputs
 
 
+class InputBatches(Dataset[Tensor]):
+    """Batches of inputs without targets, in their order.
+
+    Args:
+        inputs: Inputs `(N, ...)`.
+        transform: Turns them into what the network takes.
+        batch_size: Number of samples in a batch.
+    """
+
+    def __init__(self, inputs: Inputs, transform: Transform, batch_size: int) -> None:
+        self.inputs = inputs
+        self.transform = transform
+        self.indices = torch.arange(len(inputs)).split(batch_size)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, number: int) -> Tensor:
+        """Return a batch."""
+        return self.transform(self.inputs.index_select(0, self.indices[number]))
+
+
 def mix_seeds(*seeds: int) -> int:
     """Return a seed that is a hash of `seeds`, where sums would meet: of seed 0 in epoch 1 and seed 1 in epoch 0."""
     return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]) % 2**63

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import torch
 
-from lightning_template.datamodules.in_memory import Split
+from lightning_template.datamodules.in_memory import Split, only_file
+from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
 from lightning_template.datamodules.table_file import TableFile
 
@@ -89,6 +90,10 @@ class TableDataModule(NormalizedDataModule):
         for name, column in zip(self.targets, train[1][:, None].flatten(1).unbind(1), strict=True):
             check_targets_differ(f"{self.path}, column {name!r}", column)
         return train, self._split(TableFile(self.test_path)) if self.test_path else None
+
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
+        """Read the columns of the inputs from a table."""
+        return torch.from_numpy(TableFile(only_file(paths, invert)).numbers(self.input_names)), None
 
     def _split(self, file: TableFile) -> Split:
         inputs = torch.from_numpy(file.numbers(self.input_names))

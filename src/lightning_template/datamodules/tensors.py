@@ -4,7 +4,7 @@ import logging
 import pickle
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.in_memory import Split
+from lightning_template.datamodules.in_memory import Split, only_file
+from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ, not_found
 
 _WIDER = {torch.bool: torch.float32} | dict.fromkeys((torch.uint16, torch.uint32, torch.uint64), torch.int64)
@@ -88,6 +89,18 @@ class TensorsDataModule(NormalizedDataModule):
         if not targets.is_floating_point():
             self.num_classes = int(targets.max()) + 1
         return splits[0], test
+
+    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
+        """Read the array of the inputs from a file.
+
+        Raises:
+            ValueError: If they are not of the shape that the data have.
+        """
+        path = only_file(paths, invert)
+        inputs = self._tensor(_open(path), self.inputs)
+        if tuple(inputs.shape[1:]) != self.input_shape:
+            raise ValueError(f"{path}: inputs must be (N, ...) of {self.input_shape}, got {tuple(inputs.shape)}")
+        return inputs, None
 
     def _tensor(self, arrays: Mapping[str, Any], name: str) -> Tensor:
         """Return an array as a tensor that torch can compute with."""

@@ -1,0 +1,1 @@
+"""Tasks beside those of the package: one Python file, one YAML file and one test each."""
