@@ -70,10 +70,8 @@ def test_images_are_those_of_the_files(tmp_path: Path) -> None:
 
 def test_the_parts_share_the_images(folder: Path) -> None:
     data = make(folder, normalize=False, shuffle=False, val_fraction=0.25, test_fraction=0.2)
-    parts = [
-        torch.cat([x for x, _ in loader])  # type: ignore[union-attr]
-        for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
-    ]
+    loaders: list[Any] = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
+    parts = [torch.cat([x for x, _ in loader]) for loader in loaders]
     assert [len(part) for part in parts] == [12, 4, 4]
     assert len({image.numpy().tobytes() for part in parts for image in part}) == 20
     other = make(folder, normalize=False, shuffle=False, val_fraction=0.25, test_fraction=0.2, seed=1)
@@ -98,10 +96,13 @@ def test_mean_and_deviation_are_those_of_the_training_images(folder: Path, limit
 def test_many_images_are_measured_by_some(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lightning_template.datamodules.image_folder.MAX_MEASURED", 5)
     measured: list[int] = []
-    data = ImageFolderDataModule(str(folder), SIZE)
-    select = "lightning_template.datamodules.normalized.mean_and_std"
-    monkeypatch.setattr(select, lambda _, indices: (measured.extend(indices.tolist()), torch.ones(3, 1, 1))[1:] * 2)
-    data.setup("fit")
+
+    def measure(inputs: Any, indices: Tensor) -> tuple[Tensor, Tensor]:
+        measured.extend(indices.tolist())
+        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
+
+    monkeypatch.setattr("lightning_template.datamodules.normalized.mean_and_std", measure)
+    data = make(folder)
     assert data.train_set is not None
     assert 3 <= len(measured) <= 5
     assert set(measured) <= set(data.train_set.indices.tolist())
@@ -139,8 +140,9 @@ def test_folders_for_the_parts(tmp_path: Path) -> None:
     sets = (data.train_set, data.val_set, data.test_set)
     assert [len(part) for part in sets if part] == [12, 4, 6]
     assert data.class_names == ("a", "b")
-    for loader in (data.val_dataloader(), data.test_dataloader()):
-        targets = torch.cat([y for _, y in loader])  # type: ignore[union-attr]
+    loaders: list[Any] = [data.val_dataloader(), data.test_dataloader()]
+    for loader in loaders:
+        targets = torch.cat([y for _, y in loader])
         assert targets.tolist() == sorted(targets.tolist())
     assert data.mean is not None
     training = np.stack([np.asarray(Image.open(path)) for path in (tmp_path / "train").glob("*/*.png")])
@@ -192,10 +194,10 @@ KINDS: dict[str, tuple[Callable[[], Image.Image], str]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_image_becomes_bytes(kind: str, channels: int, tmp_path: Path) -> None:
     image, suffix = KINDS[kind]
-    options = {"lossless": True} if suffix == "webp" else {}
-    image().save(tmp_path / f"image.{suffix}", **options)
+    image().save(tmp_path / f"image.{suffix}", lossless=True)  # which only WebP knows
     decoded = decode(tmp_path / f"image.{suffix}", (channels, 2, 2))
-    assert (decoded.dtype, decoded.shape) == (np.uint8, (channels, 2, 2))
+    assert decoded.dtype == np.uint8
+    assert decoded.shape == (channels, 2, 2)
     np.testing.assert_allclose(decoded.astype(int), np.broadcast_to(GREY, (channels, 2, 2)), atol=1)
 
 
@@ -230,16 +232,27 @@ def remove(path: Path) -> None:
         file.unlink()
 
 
-def move_away(folder: Path) -> None:
-    """Leave a folder without its classes."""
-    for name in ("cats", "dogs"):
-        (folder / name).rename(folder.with_name(name))
+def move_away(folder: Path) -> Path:
+    """Leave a folder without its classes, and return it."""
+    folder.rename(folder.with_name("before"))
+    folder.mkdir()
+    return folder
+
+
+def lay_directly(folder: Path) -> None:
+    Image.new("L", (2, 2)).save(move_away(folder) / "cat.png")
+
+
+def write_parts(folder: Path) -> None:
+    move_away(folder)
+    for name in ("train/a", "train/b", "test/c"):
+        write_images(folder / name, 1)
 
 
 MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no folder": (lambda folder: folder.rename(folder.with_name("other")), "there is no folder `data_dir` .*images$"),
     "images lie directly": (
-        lambda folder: (move_away(folder), Image.new("L", (2, 2)).save(folder / "cat.png")),
+        lay_directly,
         "no class folders in .*images, but 1 images: put the images of each class into a folder named after it",
     ),
     "one class": (
@@ -260,12 +273,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
         "images must lie directly in the folder of their class, got the folder .*images/cats/more",
     ),
     "unknown class": (
-        lambda folder: (
-            write_images(folder / "train/a", 1),
-            write_images(folder / "train/b", 1),
-            write_images(folder / "test/c", 1),
-            move_away(folder),
-        ),
+        write_parts,
         r"images/test/c is of a class that the training set lacks; it has \['a', 'b'\]",
     ),
     "unknown part": (

@@ -158,7 +158,7 @@ class Centred(Numbers):
         self.mean = inputs[indices].mean()
 
     def transform(self, inputs: Tensor) -> Tensor:
-        return inputs - self.mean
+        return torch.sub(inputs, self.mean)
 
 
 def test_what_is_learned_is_learned_from_the_training_part_alone() -> None:

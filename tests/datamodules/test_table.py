@@ -51,6 +51,7 @@ def test_classification(suffix: str, tmp_path: Path) -> None:
     assert data.input_names == ("pressure", "day", "rainfall")
     assert (data.class_names, data.num_classes, data.input_shape) == (("fog", "rain", "sun"), 3, (3,))
     assert data.train_set is not None
+    assert data.class_names is not None
     used = [table[index] for index in data.train_set.indices]
     assert len(used) == 32  # 4 of 40 are for the test, 4 of 36 for validation
     inputs, targets = next(iter(data.train_dataloader()))

@@ -22,7 +22,7 @@ from lightning_template.datamodules.loading import (
 Loader = InMemoryLoader | DataLoader[tuple[Tensor, Tensor]]
 Split = tuple[Inputs, Tensor]
 
-CHUNK_BYTES = 2**26
+CHUNK_BYTES = 2**24
 """Bytes of samples that are looked at together where all are: what is in a file may be larger than memory."""
 
 
@@ -243,10 +243,16 @@ def check_samples(name: str, inputs: Inputs, targets: Tensor) -> None:
         if not isinstance(values, Tensor) or not values.is_floating_point():
             continue
         num_rows = max(1, CHUNK_BYTES * len(values) // max(1, values.nbytes))
-        finite = torch.cat([part[:, None].flatten(1).isfinite().all(dim=1) for part in torch.split(values, num_rows)])
-        if not finite.all():
+        parts = torch.split(values, num_rows)
+        if not all(_is_finite(part) for part in parts):
+            finite = torch.cat([part[:, None].flatten(1).isfinite().all(dim=1) for part in parts])
             bad = finite.logical_not().nonzero().flatten()
             raise ValueError(f"{name} {kind} must be finite, but not so in {len(bad)} samples, first {bad[0].item()}")
+
+
+def _is_finite(values: Tensor) -> bool:
+    extremes = torch.stack(values.aminmax()) if values.numel() else values  # NaN is both; ten times faster than all
+    return bool(extremes.isfinite().all())
 
 
 def _loader(batches: TensorBatches, order: BatchOrder, num_workers: int) -> Loader:

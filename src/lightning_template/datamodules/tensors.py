@@ -118,7 +118,7 @@ class TensorsDataModule(NormalizedDataModule):
         return array.detach().to(_WIDER.get(array.dtype, array.dtype))
 
     def _split(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        if inputs.ndim < 2 or targets.ndim < 1 or not 0 < len(inputs) == len(targets):
+        if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets) or not inputs.numel():
             raise ValueError(
                 f"{self.path} must hold inputs (N, channels, ...) and targets (N, ...) for N samples, "
                 f"got {tuple(inputs.shape)} and {tuple(targets.shape)}"
