@@ -145,6 +145,11 @@ def test_no_test_set() -> None:
             loader()
 
 
+def test_a_fraction_of_data_that_have_a_test_set() -> None:
+    with pytest.raises(ValueError, match=r"leave out `test_fraction`, got 0\.2"):
+        make_numbers(test_fraction=0.2)
+
+
 def test_a_validation_set_of_its_own() -> None:
     data = ThreeSets()
     data.setup("fit")

@@ -27,7 +27,9 @@ class ImageFiles:
         invert: Likewise.
     """
 
-    def __init__(self, paths: Sequence[str], shape: tuple[int, int, int], whole: bool = False, invert: bool = False) -> None:
+    def __init__(
+        self, paths: Sequence[str], shape: tuple[int, int, int], whole: bool = False, invert: bool = False
+    ) -> None:
         self.paths = paths
         self.shape = shape
         self.whole = whole

@@ -37,7 +37,7 @@ class InMemoryDataModule(LightningDataModule):
         val_fraction: Fraction in [0, 1) of the training samples that are kept for validation, drawn by `seed`, unless
             the data have a validation set of their own.
         test_fraction: Fraction in [0, 1) of the samples that are kept for the test, drawn by `seed` before those for
-            validation, unless the data have a test set of their own.
+            validation; 0.1 if not given. Data that have a test set of their own take none.
         val_on_test: Whether the test set serves for validation. Tutorials do so; their scores are optimistic.
         shuffle: Whether training samples come in another order each epoch.
         augmentations: Random changes of stored training inputs, one after the other; none if not given.
@@ -55,7 +55,7 @@ class InMemoryDataModule(LightningDataModule):
         batch_size: int = 64,
         eval_batch_size: int = 1000,
         val_fraction: float = 0.1,
-        test_fraction: float = 0.1,
+        test_fraction: float | None = None,
         val_on_test: bool = False,
         shuffle: bool = True,
         augmentations: Sequence[Augmentation] | None = None,
@@ -67,7 +67,7 @@ class InMemoryDataModule(LightningDataModule):
         if min(batch_size, eval_batch_size) < 1:
             raise ValueError(f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}")
         for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-            if not 0 <= fraction < 1:
+            if fraction is not None and not 0 <= fraction < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1), got {fraction}")
         if val_on_test and val_fraction:
             raise ValueError(f"`val_on_test` needs `val_fraction` 0, got {val_fraction}")
@@ -136,11 +136,16 @@ class InMemoryDataModule(LightningDataModule):
         """Load, verify and split the data, once for all stages.
 
         Raises:
-            ValueError: If a set is empty, has values that are not finite, or not one target for each input.
+            ValueError: If a set is empty, has values that are not finite, or not one target for each input; or if
+                `test_fraction` is given though there is a test set.
         """
         if self.train_set is not None or self.needs_no_data:
             return
         train, test, *others = self.load()
+        if test is not None and self.test_fraction is not None:
+            raise ValueError(
+                f"the data have a test set of their own: leave out `test_fraction`, got {self.test_fraction}"
+            )
         val = others[0] if others else None
         for name, part in (("training", train), ("test", test), ("validation", val)):
             if part is not None:
@@ -148,7 +153,9 @@ class InMemoryDataModule(LightningDataModule):
         inputs = train[0]
         train, test, val = self._on_device(train), test and self._on_device(test), val and self._on_device(val)
         indices = torch.arange(len(inputs))
-        self.test_set, indices = self._take(test, train, indices, self.test_fraction)
+        self.test_set, indices = self._take(
+            test, train, indices, 0.1 if self.test_fraction is None else self.test_fraction
+        )
         if self.val_on_test:
             self.val_set = self.test_set
         else:

@@ -133,7 +133,7 @@ class InputBatches(Dataset[Tensor]):
     def __init__(self, inputs: Inputs, transform: Transform, batch_size: int) -> None:
         self.inputs = inputs
         self.transform = transform
-        self.indices = torch.arange(len(inputs)).split(batch_size)
+        self.indices = torch.split(torch.arange(len(inputs)), batch_size)
 
     def __len__(self) -> int:
         return len(self.indices)
