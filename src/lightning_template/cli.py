@@ -67,13 +67,21 @@ def run(command_line: CommandLine) -> None:
         raise ValueError(one_line(error)) from error
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what is `sys.stderr` at the time, which a program that calls the CLI may have replaced."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def _quieten() -> None:
     """Keep the terminal for what a user can act on."""
     for name in ("lightning.pytorch", "lightning.fabric"):  # devices found, advertisements, why fitting stopped
         logging.getLogger(name).setLevel(logging.WARNING)
     logger = logging.getLogger("lightning_template")
     logger.setLevel(logging.INFO)
-    logger.handlers = [logging.StreamHandler()]
+    logger.handlers = [_Stderr()]
     for message in (
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6.6 with torch 2.15
         r"Total length of `list` across ranks is zero",  # a datamodule without validation data says so with []
