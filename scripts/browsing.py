@@ -23,9 +23,12 @@ def tensorboard(logdir: Path) -> Iterator[str]:
     Raises:
         RuntimeError: If TensorBoard does not start.
     """
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir), "--host", "127.0.0.1", "--port", "0"]
-    command += ["--load_fast", "false"]  # one process, which ends with its id
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    logdir = logdir.resolve()
+    command = [sys.executable, "-P", "-m", "tensorboard.main", "--logdir", logdir.name, "--host", "127.0.0.1"]
+    command += ["--port", "0", "--load_fast", "false"]  # not fast: one process, which ends with its id
+    with subprocess.Popen(
+        command, cwd=logdir.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stderr is not None
             lines = []

@@ -2,8 +2,8 @@
 
     ./scripts/run python scripts/screenshots.py LOGDIR FOLDER
 
-It writes dashboard.png and hparams.png, of all runs, and confusion_matrix.png and mistakes.png, of the first run by name
-that has these figures.
+It writes dashboard.png and hparams.png, of all runs, and confusion_matrix.png and mistakes.png, of the first run by
+name that has these figures.
 """
 
 import argparse
@@ -11,12 +11,13 @@ import io
 from pathlib import Path
 from urllib.parse import quote
 
-from browsing import browser, choose_columns, tab, tensorboard
 from PIL import Image
 from playwright.sync_api import Browser
 
-HYPER_PARAMETERS = ("model.network", "model.optimizer", "model.optimizer.lr", "data.batch_size")
-METRICS = ("best/val/accuracy", "test/accuracy", "test/loss")
+from browsing import browser, choose_columns, tab, tensorboard
+
+METRIC = "best/val/accuracy"
+COLUMNS = ("model.network", "model.optimizer", "model.optimizer.lr", "trainer.max_epochs", METRIC, "test/accuracy")
 FIGURES = {"confusion_matrix": "classes/confusion matrix", "mistakes": "images/worst mistakes"}
 
 
@@ -30,17 +31,28 @@ def save(png: bytes, path: Path) -> None:
 def charts(chromium: Browser, address: str, runs: str, path: Path) -> None:
     """Show loss and accuracy of the runs that match, training and validation in one chart each."""
     fragment = f"custom_scalars&_smoothingWeight=0&regexInput={quote(runs)}"
-    with tab(chromium, address, fragment, scale=1.25) as page:
-        page.wait_for_timeout(3000)  # lines move into place
-        save(page.screenshot(clip={"x": 0, "y": 66, "width": 1060, "height": 380}), path)
+    with tab(chromium, address, fragment) as page:
+        page.get_by_text("Ignore outliers in chart scaling").click()  # show curves from their beginning
+        page.wait_for_timeout(5000)  # lines move into place
+        save(page.screenshot(clip={"x": 0, "y": 66, "width": 1060, "height": 660}), path)
 
 
 def hyper_parameters(chromium: Browser, address: str, path: Path) -> None:
-    """Show the runs in a table, the most accurate one first."""
-    with tab(chromium, address, "hparams", height=3000) as page:
-        choose_columns(page, [*HYPER_PARAMETERS, *METRICS])
+    """Show the runs in a table, the best one first."""
+    with tab(chromium, address, "hparams", height=1200) as page:
+        for menu, choice in (("Sort by", METRIC), ("Direction", "Descending")):
+            page.locator(f"tf-hparams-query-pane paper-dropdown-menu[label='{menu}']").click()
+            page.get_by_role("option", name=choice, exact=True).click()
+        choose_columns(page, COLUMNS)
+        table = page.locator("tf-hparams-table-view")
+        # as if dragged wider and narrower, so that names of runs and numbers can be read
+        resize = "(columns) => columns.forEach((column, number) => column.width = number ? '110px' : '290px')"
+        table.locator("vaadin-grid-column").evaluate_all(resize)
         page.wait_for_timeout(3000)
-        page.screenshot(path=path)
+        box = table.bounding_box()
+        assert box is not None
+        height = 36 * table.get_by_text("/version_").filter(visible=True).count() + 60
+        save(page.screenshot(clip={**box, "height": height}), path)
 
 
 def figure(chromium: Browser, address: str, tag: str, path: Path) -> None:

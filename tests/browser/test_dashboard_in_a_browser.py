@@ -157,7 +157,7 @@ def test_every_tab_has_content(
             assert row["best/val/accuracy"] == row["test/accuracy"] == ""
         with (
             subtests.test("a failed request is noticed"),
-            pytest.raises(RuntimeError, match="404: .*/nothing"),
+            pytest.raises(RuntimeError, match=r"404: .*/nothing"),
             tab(chromium, address, "scalars") as page,
         ):
             page.evaluate("fetch('data/nothing')")
