@@ -35,8 +35,8 @@ _logger = logging.getLogger("lightning_template")
 class Dashboard(Boundary):
     """Fills TensorBoard's Custom Scalars, HPARAMS, Text and Graphs.
 
-    HPARAMS has the configuration as columns, and beside it the last value of each metric of validation and test, and
-    `best/...`, the best value so far of the task's `monitor`.
+    HPARAMS has the configuration as columns, those first in which runs differ, and beside it the last value of each
+    scalar: above all `best/...`, what the validation metrics were when the task's `monitor` was best.
 
     Args:
         graph: Whether to show the graph of the network.
@@ -44,16 +44,16 @@ class Dashboard(Boundary):
 
     def __init__(self, graph: bool = True) -> None:
         self.graph = graph
-        self.best_score: float | None = None
+        self.best: dict[str, float] = {}
         self._is_arranged = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far."""
-        return {"best_score": self.best_score}
+        """Return the metrics of the best validation so far."""
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self.best_score = state_dict["best_score"]
+        self.best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show what explains the run."""
@@ -73,17 +73,18 @@ class Dashboard(Boundary):
                     _add_graph(experiment, pl_module, inputs[:1])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the best score so far."""
-        name = getattr(pl_module, "monitor", None)
-        if trainer.sanity_checking or not trainer.validating or name not in trainer.callback_metrics:
+        """Log the metrics of the best validation so far."""
+        monitor = getattr(pl_module, "monitor", None)
+        if trainer.sanity_checking or not trainer.validating or monitor not in trainer.callback_metrics:
             return
-        score, sign = trainer.callback_metrics[name].item(), 1 if getattr(pl_module, "mode", "min") == "max" else -1
-        if math.isfinite(score) and (self.best_score is None or sign * score > sign * self.best_score):
-            self.best_score = score
-        if self.best_score is not None:
-            for logger in trainer.loggers:
-                step = trainer.fit_loop.epoch_loop._batches_that_stepped
-                logger.log_metrics({f"best/{name}": self.best_score}, step=step)
+        logged = trainer.callback_metrics.items()
+        metrics = {name: value.item() for name, value in logged if name == monitor or name.startswith("val/")}
+        score, sign = metrics[monitor], 1 if getattr(pl_module, "mode", "min") == "max" else -1
+        if math.isfinite(score) and (not self.best or sign * score > sign * self.best[monitor]):
+            self.best = metrics
+        for logger in trainer.loggers:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            logger.log_metrics({f"best/{name}": value for name, value in self.best.items()}, step=step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Arrange charts and hyper-parameters, once it is known what is logged."""
@@ -92,14 +93,11 @@ class Dashboard(Boundary):
         from torch.utils.tensorboard.summary import hparams  # takes a second: imports tensorboard
 
         self._is_arranged = True
-        names = [name for name in trainer.callback_metrics if name.startswith("val/")]
-        monitor = getattr(pl_module, "monitor", None)
-        metrics = [f"best/{monitor}"] if monitor in names else []
-        metrics += [*names, *(name.replace("val/", "test/", 1) for name in names)]
         values = hyper_parameters(yaml.safe_load(_files(trainer).get("config.yaml", "{}")))
         for experiment in experiments(trainer):
             experiment.add_custom_scalars(_charts(trainer.callback_metrics))
-            for summary in hparams(values, dict.fromkeys(metrics, 0.0)):  # type: ignore[no-untyped-call]
+            # The first would give all runs the columns of one of them; without it TensorBoard collects those of each.
+            for summary in hparams(values, {})[1:]:  # type: ignore[no-untyped-call]
                 experiment.file_writer.add_summary(summary)
 
 
@@ -110,14 +108,14 @@ def experiments(trainer: Trainer) -> list[Any]:
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
-def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float | bool]:
+def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float]:
     """Return what a person compares of a configuration, under one key each.
 
     Example:
         >>> hyper_parameters({"seed_everything": 0, "model": {"class_path": "a.Task", "init_args": {"sizes": [8, 8]}}})
         {'seed_everything': 0, 'model': 'Task', 'model.sizes': '8, 8'}
     """
-    values: dict[str, str | float | bool] = {}
+    values: dict[str, str | float] = {}
     for key, value in flatten(config).items():
         room, _, name = key.partition(".")
         if value is None or room not in ("seed_everything", "model", "data", "trainer"):
@@ -126,8 +124,8 @@ def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float | bool]
             continue
         if isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
-        elif isinstance(value, dict):
-            value = json.dumps(value)
+        elif isinstance(value, (bool, dict)):
+            value = json.dumps(value)  # torch 2.15 writes booleans as numbers
         values[key] = value.rpartition(".")[2] if isinstance(value, str) and key in _classes(config) else value
     return values
 
@@ -170,7 +168,8 @@ def _texts(trainer: Trainer) -> dict[str, str]:
     directory = next((cb.run for cb in trainer.callbacks if isinstance(cb, RunDirectory)), None)  # type: ignore[attr-defined]
     path = directory / "environment.json" if directory else None
     environment = json.loads(path.read_text()) if path and path.is_file() else {}
-    command = shlex.join(environment.pop("command", []))
+    words = [shlex.quote(word) for word in environment.pop("command", [])]
+    command = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in words)
     texts = {
         "command": command,
         "overrides": files.get("overrides.yaml", ""),
