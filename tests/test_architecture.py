@@ -16,6 +16,8 @@ ALLOWED = {
     "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
     "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"},
+    "testing": {"torch", "lightning", "numpy", "pytest"}
+    | {f"lightning_template.{name}" for name in ("errors", "loops", "tasks")},
     "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
     | {f"lightning_template.{name}" for name in ("changes", "errors", "loops", "runs")},
     "runs": set(),
@@ -23,7 +25,8 @@ ALLOWED = {
     "errors": set(),
     "completion": set(),
     "command_line": {"yaml", "lightning_template.errors", "lightning_template.runs"},
-    "commands": {"yaml", "numpy", "PIL", "lightning_template.changes", "lightning_template.runs"},
+    "commands": {"yaml", "numpy", "PIL", "rich"}
+    | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
     "__main__": {f"lightning_template.{name}" for name in ("cli", "command_line", "commands", "completion", "errors")},
 }
 """What each room may import besides itself, the standard library and the package's version."""
@@ -65,7 +68,9 @@ def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
     assert strangers("networks", file) == ["lightning_template.tasks", "numpy.linalg"]
 
 
-@pytest.mark.parametrize("args", [["--help"], ["fit", "--help"], ["--version"], ["fit", "--config", "missing.yaml"]])
+@pytest.mark.parametrize(
+    "args", [["--help"], ["fit", "--help"], ["check", "--help"], ["--version"], ["fit", "--config", "missing.yaml"]]
+)
 def test_these_answer_without_torch(args: list[str]) -> None:
     code = f"""
 import sys

@@ -9,11 +9,12 @@ from lightning_template import __version__
 from lightning_template.completion import bash_completion
 from lightning_template.errors import Stopped, nearest, one_line
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "runs", "new")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new")
 OF_THE_TRAINER = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 HELP = """\
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
+       lightning-template check --config FILE [options]
        lightning-template runs [options]
        lightning-template new {task,project} NAME [options]
 
@@ -21,6 +22,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   validate   measure a checkpoint on the validation set
   test       measure a checkpoint on the test set
   predict    write a checkpoint's predictions, of the test set or of files
+  check      tell whether task and data are sound (check --help tells more)
   runs       list, show and compare runs (runs --help tells more)
   new        write a task of your own, or a whole project (new --help tells more)
 
@@ -105,6 +107,11 @@ def _dispatch(args: list[str]) -> int:
 
         new.main(args[1:])
         return 0
+    if args[0] == "check":
+        sys.path.append(str(Path.cwd()))
+        from lightning_template.commands import check
+
+        return check.main(args[1:])
     from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
 
     command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -91,7 +91,9 @@ class Subject:
 
     @cached_property
     def val_samples(self) -> Any:
-        """The recorded samples of the validation set, which is not empty, as one batch."""
+        """The recorded samples of the validation set as one batch."""
+        if not self.val_batches:
+            raise CheckSkipped("there are no validation data")
         return join(self.val_batches)
 
     def loader(self, data: LightningDataModule, stage: str) -> Iterable[Any]:
@@ -249,11 +251,13 @@ class SameNumbers(Callback):
 
 
 class SameWeights(Callback):
-    """Undoes what each step changes, so that epochs differ by their samples alone."""
+    """Has steps change nothing, so that epochs differ by their samples alone."""
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep weights and buffers."""
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep weights and buffers; have optimizers look at a batch once, and do nothing."""
         self.before = {name: tensor.detach().clone() for name, tensor in _tensors(pl_module)}
+        for optimizer in trainer.optimizers:
+            vars(optimizer)["step"] = _look_once
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Draw the same random numbers too."""
@@ -262,7 +266,7 @@ class SameWeights(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Restore weights and buffers."""
+        """Restore weights and buffers, which not only optimizers change."""
         with torch.no_grad():
             for name, tensor in _tensors(pl_module):
                 tensor.copy_(self.before[name])
@@ -331,3 +335,8 @@ def _nothing(stage: str | None = None) -> None:
 
 def _tensors(task: LightningModule) -> list[tuple[str, Tensor]]:
     return [*task.named_parameters(), *task.named_buffers()]
+
+
+def _look_once(closure: Callable[[], Any] | None = None) -> Any:
+    """Stand in for an optimizer's step, which may call its closure several times."""
+    return closure() if closure is not None else None

@@ -31,7 +31,7 @@ def modes_are_right(subject: Subject) -> None:
     task = subject.task()
     modules = {name: module for name, module in task.named_modules() if isinstance(module, WITH_MODES)}
     if not modules:
-        raise CheckSkipped("no module, such as dropout or batch normalisation, depends on the mode")
+        raise CheckSkipped("neither dropout nor batch normalisation")
     meant_to_train = {name for name, module in modules.items() if module.training}
     wrong: dict[str, list[str]] = {"training": [], "evaluation": []}
 

@@ -85,7 +85,7 @@ def two_ranks_match_one(subject: Subject) -> None:
     whole = {stage: take(batch, range(2 * half)) for stage, batch in batches.items()}
     parts = [{stage: take(batch, range(rank, 2 * half, 2)) for stage, batch in batches.items()} for rank in range(2)]
     torch.set_num_threads(1)  # threads do not survive a fork
-    strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=60))
+    strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=30))
     (expected, wanted), (found, measured) = (
         _train_by_rank(subject, [whole]),
         _train_by_rank(subject, parts, strategy=strategy, devices=2),

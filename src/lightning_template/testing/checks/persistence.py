@@ -3,6 +3,8 @@
 import inspect
 import pickle
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,8 @@ def exports(subject: Subject) -> None:
     arguments = forward_arguments(task, subject.transferred(task, batch))
     shapes = tree_map(lambda leaf: {0: torch.export.Dim.AUTO} if leaf.ndim else None, arguments)
     try:
-        program = torch.export.export(_Forward(task), arguments, dynamic_shapes=(shapes,)).module()
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # torch prints the graph when it fails
+            program = torch.export.export(_Forward(task), arguments, dynamic_shapes=(shapes,)).module()
     except Exception as error:  # torch raises what it likes
         raise CheckFailed(
             f"`torch.export` does not take `forward`: {str(error).strip().splitlines()[0]} "

@@ -26,23 +26,15 @@ def batch_fits_task(subject: Subject) -> None:
         raise CheckFailed(f"a batch has {len(parts[0])} inputs and {len(parts[1])} targets, so they are no pairs")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        (loss, *_) = subject.losses(subject.task(), [batch])
+        subject.losses(subject.task(), [batch])
     for warning in caught:
         if "Using a target size" in str(warning.message):
             raise CheckFailed(
                 f"outputs and targets differ in shape and are broadcast against each other: {warning.message} "
                 "Every output is compared with every target: often a missing `squeeze(1)` or `unsqueeze(1)`"
             )
-    if parts and _has_varied_rows(subject, batch):
-        inputs, targets = parts
-        others = {"rotated": targets.roll(1, 0), "all the first": targets[:1].expand_as(targets)}
-        same = {name: _same(_first_loss(subject, [inputs, other]), loss) for name, other in others.items()}
-        # A loss that ignores targets altogether, as an autoencoder's, is sound.
-        if not torch.equal(others["rotated"], targets) and same["rotated"] and not same["all the first"]:
-            raise CheckFailed(
-                "the loss stays the same when inputs get each other's targets, so nothing can be learned but a mean: "
-                "outputs (N, 1) against targets (N,) are broadcast to (N, N); give both one shape"
-            )
+    if parts:
+        _require_pairing(subject, *parts)
 
 
 def loss_is_finite(subject: Subject) -> None:
@@ -160,13 +152,28 @@ def _first_loss(subject: Subject, batch: Any) -> float:
     return subject.losses(subject.task(), [batch])[0]
 
 
-def _has_varied_rows(subject: Subject, batch: Any) -> bool:
-    """Tell whether outputs differ between the samples of a batch; where a last layer starts at 0 they do not."""
+def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
+    """Require the loss to change when inputs get each other's targets."""
     try:
-        (outputs, *_) = subject.outputs(subject.task(), batch)
+        (outputs, *_) = subject.outputs(subject.task(), [inputs, targets])
     except CheckSkipped:
-        return False
-    return outputs.ndim > 0 and not close(outputs, outputs[:1].expand_as(outputs), 1e-3)
+        return
+    if outputs.ndim == 0 or close(outputs, outputs[:1].expand_as(outputs), 1e-3):
+        return  # nothing can be told where a last layer starts at 0
+    if targets.is_floating_point() and targets.numel() == outputs.numel():
+        # Of targets that all lie on one side of the outputs, the mean absolute error is the same in any order.
+        targets = outputs.reshape(targets.shape).to(targets)
+    rotated = targets.roll(1, 0)
+    if torch.equal(rotated, targets):
+        return
+    loss, other_loss, one_target_loss = (
+        _first_loss(subject, [inputs, others]) for others in (targets, rotated, targets[:1].expand_as(targets))
+    )
+    if _same(loss, other_loss) and not _same(loss, one_target_loss):  # an autoencoder's depends on no target at all
+        raise CheckFailed(
+            "the loss stays the same when inputs get each other's targets, so nothing can be learned but a mean: "
+            "outputs (N, 1) against targets (N,) are broadcast to (N, N); give both one shape"
+        )
 
 
 def _class_scores(subject: Subject, batch: Any) -> tuple[Tensor, Tensor]:
@@ -183,7 +190,7 @@ def _class_scores(subject: Subject, batch: Any) -> tuple[Tensor, Tensor]:
             num_classes = outputs.shape[1]
             if targets.min() >= 0 and targets.max() < num_classes:
                 return outputs.float(), targets.long()
-    raise CheckSkipped("the loss of untrained weights is known only for class indices and a score of each class")
+    raise CheckSkipped("known only for class indices and a score of each class")
 
 
 def _same(one: float, other: float) -> bool:
