@@ -122,7 +122,7 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
     rows = -(-len(inputs) // columns)
     num_top = min(3, len(names))
     num_lines = num_top + (targets is not None)
-    text = 0.085 * num_lines + 0.06  # height above an image, in its widths
+    text = 0.095 * num_lines + 0.06  # height above an image, in its widths
     figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
     for number, (image, probabilities) in enumerate(zip(inputs, predictions, strict=True)):
         left, bottom = number % columns, -(number // columns + 1) * (1 + text)
@@ -135,7 +135,7 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
         if targets is not None:
             lines = [f"true: {names[int(targets[number])]}", *lines]
             color = "black" if top.indices[0] == targets[number] else "tab:red"
-        axes.text(left + 0.05, bottom + 0.95, "\n".join(lines), fontsize=7, color=color, va="bottom")
+        axes.text(left + 0.05, bottom + 0.95, "\n".join(lines), fontsize=8, color=color, va="bottom")
     axes.set(xlim=(0, columns), ylim=(-rows * (1 + text), 0))
     return figure
 

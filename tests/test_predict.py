@@ -1,0 +1,110 @@
+"""Predictions for what a person has at hand."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet
+
+from conftest import NUM_TEST, ROOT, Command
+from lightning_template.datamodules import FashionMNISTDataModule
+
+OFF = ["--callbacks.figures=null", "--callbacks.dashboard=null", "--trainer.max_epochs=1"]
+MLP = ["--config", ROOT / "configs" / "fashion_mnist" / "mlp.yaml", "--trainer.log_every_n_steps=1"]
+OLS = ["--config", ROOT / "configs" / "line" / "ols.yaml"]
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_images_of_any_kind(command: Command, fashion_mnist: Path) -> None:
+    assert command("fit", *MLP, *OFF, "--data.data_dir", fashion_mnist, "--data.num_workers=0").status == 0
+    checkpoint = ["--ckpt_path", "lightning_logs/fashion_mnist_mlp/version_0"]
+    assert command("predict", *checkpoint).status == 0
+    of_test_set = read_csv("lightning_logs/fashion_mnist_mlp/version_0/predictions.csv")
+    assert len(of_test_set) == NUM_TEST
+
+    data = FashionMNISTDataModule(str(fashion_mnist))
+    image = data.load()[1][0][3].numpy()
+    Path("mine").mkdir()
+    Image.fromarray(image).save("mine/a.png")
+    Image.fromarray(255 - image).resize((280, 280), Image.Resampling.NEAREST).convert("RGB").save("large.png")
+    Image.fromarray(np.pad(image, ((0, 0), (6, 6))[::-1])).save("mine/b.bmp")  # higher than wide: black beside it
+
+    away = ["--data.data_dir=elsewhere"]  # the data are not needed
+    result = command("predict", *checkpoint, *away, "--input", "mine", "--output", "out.csv", "--figure", "out.png")
+    assert result.status == 0, result.err
+    assert result.out.splitlines()[-1] == "predictions  out.csv"
+    rows = read_csv("out.csv")
+    assert [row.pop("file") for row in rows] == ["mine/a.png", "mine/b.bmp"]
+    assert list(rows[0])[:4] == ["index", "prediction", "prediction_name", "probability"]
+    assert list(rows[0])[4] == "probability_of_T-shirt/top"
+    assert rows[0]["prediction_name"] == data.class_names[int(rows[0]["prediction"])]
+    shares = [float(value) for name, value in rows[0].items() if name.startswith("probability_of_")]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    assert max(shares) == float(rows[0]["probability"])
+    expected = of_test_set[3]
+    for name, value in rows[0].items():
+        if name.startswith("probability"):
+            assert float(value) == pytest.approx(float(expected[name]), abs=1e-6)
+    with Image.open("out.png") as picture:
+        assert picture.width > picture.height > 100
+
+    assert command("predict", *checkpoint, "--input", "large.png", "--invert", "--output", "out.parquet").status == 0
+    table = parquet.read_table("out.parquet").to_pydict()
+    assert table["file"] == ["large.png"]
+    assert table["probability"][0] == pytest.approx(float(expected["probability"]), abs=1e-4)
+    assert table["prediction_name"] == [expected["prediction_name"]]
+    assert not list(Path().glob(".*out*"))
+
+
+def test_a_table_of_x(command: Command) -> None:
+    assert command("fit", *OLS, *OFF).status == 0
+    state = torch.load("lightning_logs/line_ols/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    weight, bias = (tensor.item() for tensor in state.values())
+    Path("x.csv").write_text("note,x\na,0\nb,-2.5\n")
+    result = command("predict", *OLS, "--ckpt_path=last", "--input=x.csv", "--output=y.csv", "--figure=y.png")
+    assert result.status == 0, result.err
+    rows = read_csv("y.csv")
+    assert [float(row["value"]) for row in rows] == pytest.approx([bias, bias - 2.5 * weight])
+    assert Path("y.png").stat().st_size > 1000
+
+
+MISTAKES = {
+    "no such file": (["--input=none.csv"], "none.csv"),
+    "no column": (["--input=columns.csv"], "has no column 'x'"),
+    "text": (["--input=text.csv"], "text.csv, line 3, column 'x': must hold a number"),
+    "two tables": (["--input", "text.csv", "columns.csv"], "these data take one file, which is no image: got 2"),
+    "not images": (["--input=text.csv", "--invert"], "--invert is for images"),
+    "kind": (["--output=y.txt"], "must end in .csv, .parquet to say what to write, got y.txt"),
+    "kind of picture": (["--figure=y"], "must end in .png, .pdf, .svg to say what to write, got y"),
+    "folder": (["--output=no/y.csv"], "no folder no to write y.csv into"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes(options: list[str], message: str, command: Command) -> None:
+    Path("columns.csv").write_text("a,b\n1,2\n")
+    Path("text.csv").write_text("x\n1\nfive\n")
+    result = command("predict", *OLS, "--allow_untrained", *options)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
+    assert not list(Path().glob("**/*predictions*"))
+
+
+def test_images_that_are_none(command: Command, fashion_mnist: Path) -> None:
+    Path("empty").mkdir()
+    Path("bad.png").write_bytes(b"no image")
+    for path, message in {
+        "empty": "no images in empty",
+        "gone.png": "there is no file or folder gone.png",
+        "bad.png": "bad.png cannot be read as an image",
+    }.items():
+        result = command("predict", *MLP, "--allow_untrained", "--input", path)
+        assert (result.status, len(result.err.splitlines())) == (2, 1)
+        assert message in result.err
