@@ -46,8 +46,8 @@ def hyper_parameters(chromium: Browser, address: str, path: Path) -> None:
         choose_columns(page, COLUMNS)
         table = page.locator("tf-hparams-table-view")
         # as if dragged wider and narrower, so that names of runs and numbers can be read
-        page.set_viewport_size({"width": 1740, "height": 1200})
-        resize = "columns => columns.forEach((column, number) => column.width = ['330px', '100px'][number] || '160px')"
+        page.set_viewport_size({"width": 1760, "height": 1200})
+        resize = "columns => columns.forEach((column, number) => column.width = ['350px', '100px'][number] || '160px')"
         table.locator("vaadin-grid-column").evaluate_all(resize)
         page.wait_for_timeout(3000)
         box = table.bounding_box()
