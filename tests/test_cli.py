@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from conftest import NUM_TEST, ROOT, Command
 from lightning_template.cli import TemplateCLI
-from lightning_template.datamodules import LineDataModule
+from lightning_template.datamodules import FashionMNISTDataModule, LineDataModule
 from lightning_template.tasks import ClassificationTask, RegressionTask
 
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
@@ -214,7 +214,11 @@ def test_predict_writes_one_row_for_each_sample(command: Command, fashion_mnist:
     path = Path("lightning_logs/fashion_mnist_cnn/version_0/predictions.csv")
     assert result.out.splitlines()[-1] == f"predictions  {path}"
     rows = read_csv(path)
-    assert list(rows[0]) == ["index", "prediction", "probability", "target"]
+    assert list(rows[0]) == [
+        *("index", "prediction", "prediction_name", "probability"),
+        *(f"probability_of_{name}" for name in FashionMNISTDataModule.class_names),
+        *("target", "target_name"),
+    ]
     assert [int(row["index"]) for row in rows] == list(range(NUM_TEST))
     assert [int(row["target"]) for row in rows] == [index % 10 for index in range(NUM_TEST)]
     assert all(0.1 <= float(row["probability"]) <= 1 for row in rows)
@@ -292,5 +296,6 @@ def test_print_config_and_help(command: Command) -> None:
     everything = command("fit", "--help_all").out
     options = set(re.findall(r"^  (--[a-z_.]+)", short, flags=re.MULTILINE))
     elsewhere = {"--debug", "--version", "--help_all", "--completion", "--allow_untrained", "--data.", "--callbacks."}
+    elsewhere |= {"--input", "--invert", "--output"}  # of `predict`
     assert {option for option in options - elsewhere if option.removesuffix(".") not in everything} == set()
     assert "--allow_untrained" in command("test", "--help_all").out

@@ -17,8 +17,10 @@ NUM_BINS = 15
 """Number of bins of confidence, as Guo et al. 2017, 'On calibration of modern neural networks', have them."""
 
 
-def _figure(width: float, height: float, rows: int = 1, bottom: float = 0.6) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of that many inches, `bottom` of them below the axes, and its axes.
+def _figure(
+    width: float, height: float, rows: int = 1, left: float = 1.3, bottom: float = 0.7
+) -> tuple["Figure", list["Axes"]]:
+    """Return a figure of that many inches, `left` and `bottom` of them beside and below the axes, and its axes.
 
     It is white, so that it can be read on a dark page too.
     """
@@ -27,7 +29,7 @@ def _figure(width: float, height: float, rows: int = 1, bottom: float = 0.6) -> 
     figure = Figure(figsize=(width, height), facecolor="white", dpi=100)
     axes = list(figure.subplots(rows, squeeze=False).flat)
     # matplotlib's own layout engines take longer than the drawing; room for tick labels of words
-    figure.subplots_adjust(1.3 / width, bottom / height, 1 - 0.2 / width, 1 - 0.4 / height, hspace=0.3)
+    figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.4 / height, hspace=0.3)
     return figure, axes
 
 
@@ -38,11 +40,18 @@ def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
         rates: Share of the samples of class `i` that were predicted as class `j`, `(num_classes, num_classes)`.
         names: Name of each class.
     """
-    size = min(16.0, 3 + 0.55 * len(names))
-    figure, (axes,) = _figure(size + 1, size, bottom=1.3)
+    size = min(16.0, 3 + 0.4 * len(names))
+    figure, (axes,) = _figure(size + 0.3, size, left=1.4, bottom=1.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchmetrics 1.9 hands matplotlib tensors
-        plot_confusion_matrix(rates, ax=axes, add_text=len(names) <= 20, labels=list(names), cmap="Blues")
+        plot_confusion_matrix(rates, ax=axes, add_text=False, labels=list(names), cmap="Blues")
+    axes.tick_params(labelsize=11)
+    axes.tick_params("y", labelrotation=0)
+    if len(names) <= 20:
+        for true, predicted in (rates >= 0.005).nonzero().tolist():  # zeros would hide what matters
+            rate = rates[true, predicted].item()
+            color = "white" if rate > 0.5 else "black"
+            axes.text(predicted, true, f"{rate:.2f}", ha="center", va="center", fontsize=10, color=color)
     axes.set(xlabel="predicted", ylabel="true", title="share of each true class")
     return figure
 
@@ -71,7 +80,7 @@ def class_accuracy(rates: Tensor, names: Sequence[str]) -> "Figure":
         names: Name of each class.
     """
     right, order = rates.diagonal().sort(descending=True)
-    figure, (axes,) = _figure(6, 1 + 0.32 * len(names))
+    figure, (axes,) = _figure(5, 1 + 0.32 * len(names))
     bars = axes.barh([names[index] for index in order.tolist()], right.tolist(), color="tab:blue")
     axes.bar_label(bars, fmt="%.3f", padding=3)
     axes.set(xlabel="share predicted right", xlim=(0, 1.12))
@@ -96,16 +105,18 @@ def calibration(predictions: Tensor, targets: Tensor) -> tuple["Figure", float]:
     shares = torch.bincount(bins, right, NUM_BINS) / counts
     confidences = torch.bincount(bins, confidence, NUM_BINS) / counts
     error = multiclass_calibration_error(predictions, targets, predictions.shape[1], NUM_BINS).item()
-    figure, (above, below) = _figure(5, 6, rows=2)
+    figure, (above, below) = _figure(4.5, 5.5, rows=2, left=0.8)
     edges = [(number + 0.5) / NUM_BINS for number in range(NUM_BINS)]
     above.bar(edges, shares.tolist(), 0.9 / NUM_BINS, color="tab:blue", label="share that is right")
     filled = torch.bincount(bins, minlength=NUM_BINS) > 0
     above.plot(confidences[filled].tolist(), confidences[filled].tolist(), "o--", color="tab:red", label="confidence")
-    above.set(xlim=(0, 1), ylim=(0, 1), title=f"expected calibration error {error:.3f}")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share", title=f"expected calibration error {error:.3f}")
     above.legend()
     below.bar(edges, torch.bincount(bins, minlength=NUM_BINS).tolist(), 0.9 / NUM_BINS, color="tab:gray")
     below.set(xlim=(0, 1), xlabel="confidence", ylabel="samples", yscale="log")
+    below.set_ylim(bottom=0.8)
     below.yaxis.set_major_formatter("{x:g}")  # powers of ten would be set as formulas, which takes long
+    below.yaxis.set_minor_formatter("")
     return figure, error
 
 
@@ -118,16 +129,16 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
         targets: Class indices `(N,)`, if they are known.
         names: Name of each class.
     """
-    columns = min(6, len(inputs))
+    columns = min(4, len(inputs))
     rows = -(-len(inputs) // columns)
     num_top = min(3, len(names))
     num_lines = num_top + (targets is not None)
-    text = 0.095 * num_lines + 0.06  # height above an image, in its widths
+    text = 0.1 * num_lines + 0.12  # height above an image, in its widths
     figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
     for number, (image, probabilities) in enumerate(zip(inputs, predictions, strict=True)):
         left, bottom = number % columns, -(number // columns + 1) * (1 + text)
         axes.imshow(
-            _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom, bottom + 0.9)
+            _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.92)
         )
         top = probabilities.topk(num_top)
         lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
@@ -135,7 +146,7 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
         if targets is not None:
             lines = [f"true: {names[int(targets[number])]}", *lines]
             color = "black" if top.indices[0] == targets[number] else "tab:red"
-        axes.text(left + 0.05, bottom + 0.95, "\n".join(lines), fontsize=8, color=color, va="bottom")
+        axes.text(left + 0.05, bottom + 0.94, "\n".join(lines), fontsize=8, color=color, va="bottom")
     axes.set(xlim=(0, columns), ylim=(-rows * (1 + text), 0))
     return figure
 

@@ -43,8 +43,8 @@ class TableFile:
         except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
             raise ValueError(f"{path} cannot be read as a table: {error}") from error
         names = self.names
-        if len(names) < 2:
-            raise ValueError(f"{path} must have at least two columns, separated by commas or tabs, got {names}")
+        if len(names) == 1 and ";" in names[0]:
+            raise ValueError(f"{path}: columns must be separated by commas or tabs, got {names[0]!r}")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"{path} has more than one column of the name {twice[0]!r}")
         if path.suffix in _DELIMITERS and all(_is_number(names).to_pylist()):
