@@ -63,6 +63,16 @@ def test_evaluation(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path
+) -> None:
+    _, out = run("benchmark_figures", ["--max_epochs=1", f"--data_dir={fashion_mnist}"], monkeypatch, capsys)
+    drawing, training = map(float, re.findall(r"drawing ([\d.]+) s of ([\d.]+) s", out)[0])
+    assert 0 < drawing < training
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # imports take long where nothing is cached
 @pytest.mark.parametrize("name", ["benchmark_startup", "benchmark_memory"])
 def test_processes(
