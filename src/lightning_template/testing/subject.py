@@ -26,7 +26,7 @@ DataSource = LightningDataModule | Callable[[], LightningDataModule]
 
 MAX_BATCHES = 3
 """Number of batches of a set that are looked at."""
-MAX_SAMPLES = 32
+MAX_SAMPLES = 16
 """Number of samples of a batch that are looked at."""
 
 
