@@ -47,6 +47,11 @@ class Tokens(LightningDataModule):
         return DataLoader(TensorDataset(words[:, :-1], words[:, 1:]), batch_size=4)
 
 
+class WithWorkers(Points):
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.train_set, self.batch_size, num_workers=1)
+
+
 class OfflineTransformer(LightningTransformer):
     def prepare_data(self) -> None:
         """Download nothing."""
@@ -72,7 +77,7 @@ def test_failures_are_listed_and_so_is_what_passes_unexpectedly() -> None:
     text = str(caught.value).splitlines()
     assert text[0] == "2 of 4 checks failed"
     assert text[1] == "  loss_is_finite: it passes, though it was expected to fail: division by 0"
-    assert text[2].startswith("  overfits_one_batch: 30 steps")
+    assert text[2].startswith("  overfits_one_batch: 20 steps")
     assert len(text) == 3
     assert [result.check for result in caught.value.results] == FEW
 
@@ -148,6 +153,12 @@ def test_global_state_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
     for name in ("batch_fits_task", "sets_are_disjoint", "checkpoint_round_trip", "exports", "two_ranks_match_one"):
         run_check(name, Subject(Careless, Points))
     assert str(look()) == before
+
+
+def test_workers_of_loaders_serve_one_check_after_the_other() -> None:
+    subject = Subject(Classifier, WithWorkers)
+    for _ in range(2):
+        assert run_check("same_seed_same_batches", subject).outcome == "passed"
 
 
 def line(network: nn.Module, loss: nn.Module) -> RegressionTask:

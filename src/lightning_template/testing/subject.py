@@ -14,7 +14,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from lightning_template.testing.batches import Served, forward_arguments, join, num_samples, take
@@ -26,7 +26,7 @@ DataSource = LightningDataModule | Callable[[], LightningDataModule]
 
 MAX_BATCHES = 3
 """Number of batches of a set that are looked at."""
-MAX_SAMPLES = 32
+MAX_SAMPLES = 16
 """Number of samples of a batch that are looked at."""
 
 
@@ -51,10 +51,14 @@ class Subject:
         """Return a task that was really constructed once more.
 
         Raises:
-            CheckSkipped: If only an instance was given and its constructor's arguments are not known.
+            CheckSkipped: If only an instance was given, and its constructor's arguments are not known or have weights.
         """
         if not isinstance(self._task, LightningModule):
             return self.task(seed)
+        if any(isinstance(value, nn.Module) for value in self._task.hparams.values()):
+            raise CheckSkipped(
+                "a task was given, not a function that makes one, and its arguments have weights already"
+            )
         seed_all(seed)
         return construct_again(self._task)
 

@@ -68,12 +68,15 @@ def evaluation_is_deterministic(subject: Subject) -> None:
     """In evaluation mode, outputs and metrics do not depend on random numbers."""
     task = subject.task()
     cause = "dropout without `training=self.training`, or noise of a generator of its own"
-    if is_overridden("forward", task):
+    has_forward, validates = is_overridden("forward", task), subject.validates(task)
+    if not (has_forward or validates):
+        raise CheckSkipped("the task defines no `forward`, and there is no validation")
+    if has_forward:
         batch = subject.train_batches[0]
         one, other = (subject.outputs(task, batch, seed=seed) for seed in (0, 1))
         if not all(map(torch.equal, one, other)):
             raise CheckFailed(f"in evaluation mode `forward` returns something else each time: {cause}")
-    if subject.validates(task):
+    if validates:
         first, second = (subject.validate(task, subject.val_batches) for _ in range(2))
         require_close_metrics(second, first, "when measured once more", cause)
 

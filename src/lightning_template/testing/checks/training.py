@@ -15,7 +15,7 @@ from lightning_template.testing.checks.comparing import close, list_names, requi
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 
-OVERFITTING_STEPS = 30
+OVERFITTING_STEPS = 20
 
 
 def batch_fits_task(subject: Subject) -> None:
