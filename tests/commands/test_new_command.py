@@ -1,0 +1,144 @@
+"""What `new` writes is complete: it trains, passes its tests, lint and types, and has no trace of what it came from."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Command
+from lightning_template.commands.new_task import DATA, KINDS
+
+PAIRS = [(kind, data) for kind in KINDS for data in DATA if data != "image-folder" or kind == "classification"]
+SHORT = ["--trainer.max_epochs=1", "--callbacks.figures=null", "--callbacks.dashboard=null"]
+
+
+def files_in(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("classification", "image-folder"), ("regression", "csv"), ("custom", "custom")]
+)
+def test_the_printed_command_trains(kind: str, data: str, command: Command) -> None:
+    result = command("new", "task", "FlowerSpecies", "--kind", kind, "--data", data)
+    assert result.status == 0, result.err
+    assert files_in(Path()) >= {f"flower_species{end}" for end in ("_task.py", "_data.py", ".yaml")}
+    (printed,) = re.findall(r"lightning-template (fit .*)", result.out)
+    fitted = command(*printed.split(), *SHORT)
+    assert fitted.status == 0, fitted.err
+    assert Path("lightning_logs/flower_species/version_0/checkpoints/best.ckpt").is_file()
+    sys.modules.pop("flower_species_task")  # the next has another
+    sys.modules.pop("flower_species_data")
+
+
+def test_files_go_into_the_rooms_of_a_project(command: Command) -> None:
+    for room in ("tasks", "datamodules"):
+        Path("src/flowers", room).mkdir(parents=True)
+        Path("src/flowers", room, "__init__.py").touch()
+    before = files_in(Path())
+    result = command("new", "task", "rose", "--kind", "regression")
+    assert result.status == 0
+    assert files_in(Path()) - before == {
+        *("src/flowers/tasks/rose.py", "src/flowers/datamodules/rose.py", "configs/rose.yaml"),
+        "tests/tasks/test_rose.py",
+    }
+    assert "class_path: flowers.tasks.rose.RoseTask" in Path("configs/rose.yaml").read_text()
+    assert "cd " not in result.out
+
+
+def test_modules_of_a_package_are_named_by_it(command: Command) -> None:
+    Path("package/inner").mkdir(parents=True)
+    Path("package/__init__.py").touch()
+    Path("package/inner/__init__.py").touch()
+    assert command("new", "task", "rose", "--path", "package/inner").status == 0
+    assert "class_path: package.inner.rose_task.RoseTask" in Path("package/inner/rose.yaml").read_text()
+
+
+def test_nothing_is_overwritten(command: Command) -> None:
+    Path("rose.yaml").write_text("mine")
+    result = command("new", "task", "rose")
+    assert (result.status, files_in(Path())) == (2, {"rose.yaml"})
+    assert "rose.yaml is there already, and nothing is overwritten" in result.err
+    Path("data").mkdir()
+    Path("data/tulip.csv").write_text("mine")
+    assert command("new", "task", "tulip", "--data", "csv").status == 0
+    assert Path("data/tulip.csv").read_text() == "mine"
+
+
+MISTAKES = {
+    "a name": (["task", "1st"], "a name must be of letters, digits and underscores"),
+    "a word of Python's": (["task", "class"], "no word of Python's, got 'class'"),
+    "a long name": (["task", "a" * 31], "30 characters at most"),
+    "no name": (["task"], "the following arguments are required: name"),
+    "a kind": (["task", "a", "--kind", "magic"], "invalid choice: 'magic'"),
+    "no pair": (["task", "a", "--kind", "regression", "--data", "image-folder"], "it needs --kind classification"),
+    "a folder": (["task", "a", "--path", "none"], "no folder none to write into"),
+    "nothing": ([], "the following arguments are required: command"),
+    "a project's name": (["project", "torch", "a"], "a package named torch would hide another one"),
+    "a project's folder": (["project", "flowers", "."], "is there already, and nothing is overwritten"),
+}
+
+
+@pytest.mark.parametrize(("args", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes(args: list[str], message: str, command: Command) -> None:
+    Path("something").touch()
+    result = command("new", *args)
+    assert (result.status, len(result.err.splitlines())) == (2, 1)
+    assert message in result.err
+    assert files_in(Path()) == {"something"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_kind_passes_its_tests_lint_and_types(command: Command, workspace: Path) -> None:
+    for kind, data in PAIRS:
+        name = f"rose_{kind}_{data}".replace("-", "_")[:30]
+        assert command("new", "task", name, "--kind", kind, "--data", data).status == 0
+    rules = ROOT / "pyproject.toml"
+    for check in (
+        ["ruff", "check", "--config", rules],
+        ["ruff", "format", "--check", "--config", rules],
+        ["mypy", "--config-file", rules],
+        ["pytest", "--quiet", "-p", "no:cacheprovider", "-n", "2", "-c", "/dev/null", "--rootdir", "."],
+    ):
+        done = subprocess.run([sys.executable, "-m", *check, "."], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def project(command: Command, workspace: Path) -> Path:
+    result = command("new", "project", "Flower-Power", "mine")
+    assert result.status == 0, result.err
+    assert "./scripts/run flower-power fit --config configs/fashion_mnist/cnn.yaml" in result.out
+    return workspace / "mine"
+
+
+def test_a_project_has_nothing_of_the_old_name(project: Path) -> None:
+    files = files_in(project) - {file for file in files_in(project) if file.startswith(".git/")}
+    assert {"src/flower_power/__main__.py", "README.md", "scripts/run", ".ci/run", "tests/conftest.py"} <= files
+    for file in files:
+        text = (project / file).read_bytes().lower()
+        assert not re.search(rb"lightning[ _-]template", text), file
+        assert "lightning_template" not in file
+    assert (project / "scripts" / "run").stat().st_mode & 0o111
+    git = ["git", "-C", str(project)]
+    history = subprocess.run([*git, "log", "--format=%s"], capture_output=True, text=True, check=True).stdout
+    assert history == "Begin Flower power\n"
+    assert subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout == ""
+    lint = [sys.executable, "-m", "ruff", "check", "--quiet", str(project)]
+    assert subprocess.run(lint, check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_project_trains_and_passes_its_tests(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(project / "src"))  # this environment instead of one of its own
+    for words in (
+        ["flower_power", "fit", "--config", "configs/line/ols.yaml"],
+        ["pytest", "-n", "2", "tests/test_architecture.py", "tests/test_cli.py", "tests/tasks", "tests/test_runs.py"],
+    ):
+        done = subprocess.run([sys.executable, "-m", *words], cwd=project, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (project / "lightning_logs" / "line_ols" / "version_0" / "metrics.json").is_file()
