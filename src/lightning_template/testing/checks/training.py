@@ -43,8 +43,8 @@ def loss_is_finite(subject: Subject) -> None:
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             raise CheckFailed(
-                f"the loss of step {step} is {loss}, after which all weights are: often the logarithm of 0, a division "
-                "by 0, inputs that are not scaled, or too large a learning rate"
+                f"the loss of step {step} is {loss}, and so will be all weights: often the logarithm of 0, a "
+                "division by 0, inputs that are not scaled, or too large a learning rate"
             )
 
 
