@@ -69,7 +69,15 @@ def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["fit", "--help"], ["check", "--help"], ["--version"], ["fit", "--config", "missing.yaml"]]
+    "args",
+    [
+        ["--help"],
+        ["fit", "--help"],
+        ["check", "--help"],
+        ["new", "task", "rose", "--path", "missing"],
+        ["--version"],
+        ["fit", "--config", "missing.yaml"],
+    ],
 )
 def test_these_answer_without_torch(args: list[str]) -> None:
     code = f"""

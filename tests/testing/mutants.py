@@ -188,6 +188,16 @@ class OptimizerOfOneLayer(Classifier):
         return torch.optim.Adam(self.last.parameters(), lr=self.lr)
 
 
+class ForgottenZeroGrad(Classifier):
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.manual_backward(self.loss(self(batch[0]), batch[1]))
+        self.optimizers().step()  # type: ignore[union-attr]
+
+
 class TwoOptimizersOfAll(Classifier):
     def __init__(self) -> None:
         super().__init__()
@@ -522,6 +532,7 @@ MUTANTS = {
     "cut-off layer": Mutant("every_parameter_gets_a_gradient", "`first.weight`", CutOffLayer),
     "unused layer": Mutant("every_parameter_gets_a_gradient", "`middle.weight`", UnusedLayer),
     "infinite gradient": Mutant("every_parameter_gets_a_gradient", "not finite", InfiniteGradient),
+    "forgotten zero_grad": Mutant("gradients_start_anew_each_step", "zero_grad", ForgottenZeroGrad),
     "optimizer of one layer": Mutant("optimizers_cover_parameters", "`first.weight`", OptimizerOfOneLayer),
     "two optimizers of all": Mutant("optimizers_cover_parameters", "`last.weight`", TwoOptimizersOfAll),
     "learning rate 0": Mutant("overfits_one_batch", "learning rate", NoLearningRate),

@@ -312,7 +312,7 @@ def construct_again(task: LightningModule) -> LightningModule:
         CheckSkipped: If it saved none.
     """
     if not task.hparams:
-        raise CheckSkipped("a task was given, not a function that makes one, and it saves no hyper-parameters")
+        raise CheckSkipped("the task saves no hyper-parameters from which it can be made again")
     hparams = copy.deepcopy(dict(task.hparams))
     instantiator = hparams.pop("_instantiator", None)
     if instantiator is None:

@@ -14,6 +14,7 @@ CHECKS: dict[str, Check] = {
         training.loss_is_finite,
         training.loss_starts_as_expected,
         training.every_parameter_gets_a_gradient,
+        training.gradients_start_anew_each_step,
         training.optimizers_cover_parameters,
         training.overfits_one_batch,
         data.same_seed_same_batches,

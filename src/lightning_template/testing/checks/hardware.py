@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,8 @@ def gpu_agrees_with_cpu(subject: Subject) -> None:
     on_gpu = subject.outputs(subject.task().to(device), move_data_to_device(batch, device))
     if not all(close(found, expected, 1e-2) for found, expected in zip(on_gpu, on_cpu, strict=True)):
         raise CheckFailed(
-            "in evaluation mode the outputs on a GPU are not those on the CPU, by more than 1 %: often random numbers "
-            "of the device, or an operation that is numerically unstable"
+            "in evaluation mode the outputs on a GPU are off those on the CPU by more than 1 %: often random numbers, "
+            "or an operation that is numerically unstable"
         )
 
 
@@ -69,13 +70,14 @@ def bfloat16_loss_is_finite(subject: Subject) -> None:
 
 def two_ranks_match_one(subject: Subject) -> None:
     """Two processes that share a batch get the gradients, and log the validation, of one that has it alone."""
-    if torch.cuda.is_available():
-        raise CheckSkipped("the check forks, which a process with a GPU cannot")
+    if torch.cuda.is_available() or "fork" not in get_all_start_methods():
+        raise CheckSkipped("the check forks, which neither Windows nor a process with a GPU can")
     task = subject.task()
     if any(isinstance(module, nn.modules.batchnorm._NormBase) for module in task.modules()):
         raise CheckSkipped("batch normalisation looks at the samples of each process on its own")
-    if any(isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0 for module in task.modules()):
-        raise CheckSkipped("each process draws its own numbers for dropout")
+    one, other = (subject.outputs(task, subject.train_samples, training=True, seed=seed) for seed in (0, 1))
+    if not all(map(torch.equal, one, other)):
+        raise CheckSkipped("each process draws its own random numbers, as for dropout")
     batches = {"train": subject.train_samples}
     if subject.validates(task):
         batches["val"] = subject.val_samples

@@ -8,12 +8,13 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
+from torch.optim import Optimizer
 
 from lightning_template.tasks import SupervisedTask
 from lightning_template.testing.batches import pair
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import MAX_BATCHES, Subject
+from lightning_template.testing.subject import MAX_BATCHES, SameWeights, Subject
 
 OVERFITTING_STEPS = 20
 
@@ -43,8 +44,8 @@ def loss_is_finite(subject: Subject) -> None:
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
             raise CheckFailed(
-                f"the loss of step {step} is {loss}, after which all weights are: often the logarithm of 0, a division "
-                "by 0, inputs that are not scaled, or too large a learning rate"
+                f"the loss of step {step} is {loss}, and so will be all weights: often the logarithm of 0, a "
+                "division by 0, inputs that are not scaled, or too large a learning rate"
             )
 
 
@@ -83,6 +84,20 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
         raise CheckFailed(
             f"the gradient of {list_names(seen.not_finite)} is not finite, and so will be the weights: "
             "often a square root or logarithm at 0"
+        )
+
+
+def gradients_start_anew_each_step(subject: Subject) -> None:
+    """With manual optimization, the gradients of a step are those of its batch alone."""
+    task, seen = subject.task(), StepGradients()
+    if task.automatic_optimization:
+        raise CheckSkipped("Lightning zeroes the gradients: optimization is automatic")
+    subject.fit(task, subject.train_batches[:1] * 2, callbacks=[SameWeights(), seen])
+    first, second = seen.steps
+    if not all(close(found, expected, 1e-4) for found, expected in zip(second, first, strict=False)):
+        raise CheckFailed(
+            "the same batch gives other gradients in a second step, so steps grow with what was seen before: call "
+            "`optimizer.zero_grad()` before `manual_backward`"
         )
 
 
@@ -146,6 +161,22 @@ class Gradients(Callback):
                 self.names.add(name)
                 if not parameter.grad.isfinite().all() and name not in self.not_finite:
                     self.not_finite.append(name)
+
+
+class StepGradients(Callback):
+    """Keeps the gradients that optimizers get in each training step."""
+
+    def __init__(self) -> None:
+        self.steps: list[list[Tensor]] = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begin a step."""
+        self.steps.append([])
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Keep the gradients of an optimizer's parameters."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.steps[-1] += [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
 
 
 def _first_loss(subject: Subject, batch: Any, **options: Any) -> float:
