@@ -15,7 +15,7 @@ KINDS = ("classification", "regression", "custom")
 """What a task can be: one of the two that are there, or one that says everything itself."""
 DATA = ("custom", *SAMPLES)
 """Where its data can come from: made up by its own code, or files."""
-MAX_LENGTH = 30
+MAX_LENGTH = 24
 """Longest name of a task; lines stay short enough."""
 
 
@@ -161,6 +161,7 @@ def _values(name: str, kind: str, data: str, place: Place) -> dict[str, str]:
         "network_class": network,
         "network_arguments": ", ".join(f"{key}={value}" for key, value in arguments.items()),
         "network_options": ", ".join(f"{key}: {value}" for key, value in arguments.items()),
+        "is_ours": "yes" if is_ours else "",
         "num_classes_line": "\n    num_classes: 2" if task == "classification" else "",
         "num_classes_argument": " num_classes=2," if task == "classification" else "",
         "target_words": targets[task][0],
@@ -170,4 +171,15 @@ def _values(name: str, kind: str, data: str, place: Place) -> dict[str, str]:
 
 def _fill(template: str, values: dict[str, str]) -> str:
     text = (files("lightning_template.commands") / "templates" / f"{template}.txt").read_text(encoding="utf-8")
-    return Template(text).substitute(values)
+    text = Template(text).substitute(values)
+    if values["is_ours"]:
+        return text
+    # Linters want the packages that are installed in one block.
+    return re.sub(
+        r"((?:^(?:from|import) torch.*\n)+)\n(from lightning_template.*\n)", _in_one_block, text, flags=re.MULTILINE
+    )
+
+
+def _in_one_block(blocks: re.Match[str]) -> str:
+    lines = (blocks[1] + blocks[2]).splitlines(keepends=True)
+    return "".join(sorted(lines, key=lambda line: (line.startswith("from"), line)))

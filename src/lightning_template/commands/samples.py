@@ -1,8 +1,10 @@
 """Made-up data in the formats that people bring, to try a task before its own data are there."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 NUM_SAMPLES = 160
 """Number of samples."""
@@ -20,6 +22,8 @@ def write_samples(kind: str, path: Path, task: str) -> None:
         path: File or folder to make.
         task: Whether targets are classes, by `classification`, or numbers, by `regression`. Images have classes.
     """
+    import numpy as np
+
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     if kind == "image-folder":
@@ -36,7 +40,8 @@ def write_samples(kind: str, path: Path, task: str) -> None:
     path.write_text("\n".join(["a,b,c,d,target", *rows]) + "\n")
 
 
-def _write_images(folder: Path, generator: np.random.Generator) -> None:
+def _write_images(folder: Path, generator: "np.random.Generator") -> None:
+    import numpy as np
     from PIL import Image
 
     y, x = np.mgrid[:32, :32]
