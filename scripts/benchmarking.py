@@ -11,12 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_template.__main__ import main
+from lightning_template.callbacks import Figures
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,6 +99,35 @@ def take_turns(contenders: Mapping[str, Callable[[], float]], rounds: int) -> di
             results[name].append(measure())
     sys.stderr.write(f"\r{'':<60}\r")
     return results
+
+
+class TimedFigures(Figures):
+    """Keeps how long its hooks take, and training all in all."""
+
+    drawing = 0.0
+    training = 0.0
+    _start = 0.0
+    _HOOKS: ClassVar = ("on_validation_epoch_start", "on_validation_batch_end", "on_validation_end", "on_train_end")
+
+    def __init__(self) -> None:
+        super().__init__(num_projected=500)
+        TimedFigures.drawing = 0.0
+        for name in self._HOOKS:
+            setattr(self, name, self._timed(getattr(self, name)))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        TimedFigures._start = time.perf_counter()
+
+    def _timed(self, hook: Callable[..., None]) -> Callable[..., None]:
+        def timed(*args: Any, **kwargs: Any) -> None:
+            start = time.perf_counter()
+            hook(*args, **kwargs)
+            now = time.perf_counter()
+            TimedFigures.drawing += now - start
+            TimedFigures.training = now - TimedFigures._start  # the last of all hooks has the last word
+
+        return timed
 
 
 def ratio(values: Sequence[float], others: Sequence[float]) -> float:
