@@ -301,6 +301,7 @@ class Bench:
                 f"--trainer.accelerator={self.accelerator}",
                 f"--trainer.default_root_dir={folder}",
                 "--trainer.callbacks=benchmarking.EpochClock",
+                "--callbacks.figures=null",  # benchmark_figures.py has what drawing costs, which few epochs do
                 *options,
             )
         return dict(EpochClock.weights)

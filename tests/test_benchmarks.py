@@ -55,6 +55,7 @@ def test_training_ends_with_equal_weights(
                 assert float(difference) <= 1e-6, contender
 
 
+@pytest.mark.slow
 def test_evaluation(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import ROOT, Command
 
@@ -18,8 +20,25 @@ COMMANDS = [line for language, block in BLOCKS if language == "sh" for line in b
 LAUNCHER = "./scripts/run "
 
 
-def test_the_lightning_template_commands(command: Command, workspace: Path, fashion_mnist: Path) -> None:
-    (workspace / "configs").symlink_to(ROOT / "configs")
+def make_project(folder: Path) -> None:
+    """Make what the commands need of a checkout, to which `new` adds, and what a person has at hand."""
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "examples").symlink_to(ROOT / "examples")
+    for room in ("tasks", "datamodules"):
+        (folder / "src" / "mine" / room).mkdir(parents=True)
+        (folder / "src" / "mine" / room / "__init__.py").touch()
+    (folder / "photos").mkdir()
+    Image.new("RGB", (60, 40), "white").save(folder / "photos" / "snow.jpg")
+    (folder / "x.csv").write_text("x\n1\n")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_lightning_template_commands(
+    command: Command, workspace: Path, fashion_mnist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_project(workspace)
+    monkeypatch.syspath_prepend(workspace / "src")
     for language, block in BLOCKS:
         if match := re.match(r"# (\w+\.(?:py|yaml))\n", block):
             assert language in ("python", "yaml")
@@ -28,15 +47,18 @@ def test_the_lightning_template_commands(command: Command, workspace: Path, fash
     ours = [line.removeprefix(prefix) for line in COMMANDS if line.startswith(prefix)]
     assert len(ours) > 10
     for line in ours:
-        small = (
-            ["--data.data_dir", str(fashion_mnist)] if "fashion_mnist" in line and not line.startswith("runs") else []
-        )
+        images = re.search("fashion_mnist|autoencoder", line) and not line.startswith("runs")
+        small = ["--data.data_dir", str(fashion_mnist)] if images else []
+        small += ["--data.num_samples=400"] if "shapes" in line else []
         short = ["--trainer.max_epochs=1", "--trainer.log_every_n_steps=1"] if line.startswith("fit ") else []
         if short and "dashboard.yaml" not in line:
             short += ["--callbacks.figures=null"]  # they take longer than these runs
-        result = command(*shlex.split(line), *([] if "--help" in line else [*small, *short]))
+        words = shlex.split(line.replace("../flowers", "elsewhere"))
+        result = command(*words, *([] if "--help" in line else [*small, *short]))
         assert result.status == 0, (line, result.err)
     assert Path("lightning_logs/quantile/version_0/predictions.csv").is_file()
+    assert Path("lightning_logs/roses/version_0/checkpoints/best.ckpt").is_file()
+    assert {"mine.csv", "mine.png", "y.parquet"} <= {path.name for path in Path().iterdir()}
 
 
 def test_every_other_command_is_known() -> None:
@@ -44,6 +66,7 @@ def test_every_other_command_is_known() -> None:
     others -= {line for line in others if line.startswith(f"{LAUNCHER}python scripts/benchmark_")}  # test_benchmarks.py
     assert others == {
         f"{LAUNCHER}pytest",  # this very run, and .ci/run's
+        f"{LAUNCHER}pytest tests/tasks/test_roses.py",  # as in commands/test_new_command.py
         f"{LAUNCHER}tensorboard --logdir lightning_logs",  # below
         'eval "$(./scripts/run lightning-template --completion)"',  # below
     }

@@ -230,11 +230,21 @@ class TemplateCLI(LightningCLI):
         parser, config = self._parser(self.subcommand), self.config[self.subcommand].clone()
         for key in NOT_OF_THE_EXPERIMENT:
             config.pop(key, None)
+        self._dump_config()
+        experiment = {key: value for key, value in self.config_dump.items() if key not in NOT_OF_THE_EXPERIMENT}
         changed = yaml.safe_load(parser.dump(config, skip_default=True, skip_validation=True))
         return {
-            "config.yaml": parser.dump(config, skip_unset=False, skip_validation=True),
+            "config.yaml": yaml.safe_dump(experiment, sort_keys=False),
             "overrides.yaml": yaml.safe_dump(strip_defaults(changed), sort_keys=False),
         }
+
+    def _dump_config(self) -> None:
+        """Dump the configuration, which is valid; Lightning would validate it once more."""
+        if not hasattr(self, "config_dump"):
+            dumped = self._parser(self.subcommand).dump(
+                self.config[self.subcommand], skip_unset=False, skip_validation=True
+            )
+            self.config_dump = yaml.safe_load(dumped)
 
     def _run_subcommand(self, subcommand: str) -> None:
         checkpoint = self._get(self.config, "ckpt_path")

@@ -12,6 +12,7 @@ from lightning_template.testing.checks import CHECKS
 LINE = ["check", f"--config={ROOT / 'configs/line/adam.yaml'}"]
 
 
+@pytest.mark.slow
 def test_a_sound_configuration_passes(command: Command, workspace: Path) -> None:
     result = command(*LINE, "--data.val_fraction=0.2", "--json")
     assert (result.status, result.err) == (0, "")

@@ -72,7 +72,10 @@ def test_no_training_data_is_an_error(command: Command) -> None:
     ("fault", "num_workers", "status", "message"),
     [
         ("raises", 0, 2, "sample 10 cannot be read; "),
-        ("raises", 1, 2, r"ValueError: sample 10 cannot be read \(ValueError in DataLoader worker process 0\); "),
+        pytest.param(
+            *("raises", 1, 2, r"ValueError: sample 10 cannot be read \(ValueError in DataLoader worker process 0\); "),
+            marks=pytest.mark.slow,
+        ),
         ("dies", 1, 1, "killed|exited unexpectedly"),  # torch may hear of it in three ways
         ("is not a number", 0, 1, "the loss is nan after step"),
     ],

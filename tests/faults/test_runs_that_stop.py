@@ -52,10 +52,9 @@ def curves(run: Path) -> dict[str, list[tuple[int, float]]]:
 def assert_ends_as_if_never_stopped(command: Command, result: Result) -> None:
     """Go on as the message says, and compare with a run that was not stopped."""
     go_on = result.err.strip().splitlines()[-1].split("to go on: ")[1].split("lightning-template ")[1]
-    epoch = load()["epoch"]
     resumed = command(*shlex.split(go_on))
     assert resumed.status == 0
-    assert epoch == 3 or f"Epoch {epoch}:" in resumed.out  # the bar goes on too
+    assert re.search(r"epoch (\d+)/\1: 100 %", resumed.out)  # the bar goes on too
     assert [path.name for path in RUN.parent.iterdir()] == ["version_0"]
     assert command(*FIT, "--trainer.default_root_dir=whole").status == 0
     whole = "whole" / RUN
@@ -192,6 +191,7 @@ def test_what_changed_is_said_and_what_matters_must_be_allowed(command: Command)
     assert "changed: trainer.max_epochs was 4 and is 5" in plain.err
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_directory(command: Command) -> None:
     from filelock import FileLock
 
