@@ -1,6 +1,7 @@
 """Runs that are stopped, killed or fail: what they leave, what they say, and how they go on."""
 
 import json
+import re
 import resource
 import shlex
 import signal
