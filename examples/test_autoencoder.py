@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples.autoencoder import Autoencoder, AutoencoderTask, ImagesDataModule
 from torch import Tensor
 
+from examples.autoencoder import Autoencoder, AutoencoderTask, ImagesDataModule
 from lightning_template import __main__
 from lightning_template.datamodules import FashionMNISTDataModule
 from lightning_template.testing import parametrize_checks

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from examples.shapes import MultiLabelTask, ShapesDataModule
 
+from examples.shapes import MultiLabelTask, ShapesDataModule
 from lightning_template import __main__
 from lightning_template.networks import ConvNet
 from lightning_template.testing import parametrize_checks

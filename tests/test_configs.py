@@ -61,6 +61,7 @@ def test_overfitting_learns_a_batch_by_heart(command: Command, fashion_mnist: Pa
     assert final["train/accuracy"] == 1
 
 
+@pytest.mark.slow
 def test_the_profile_is_a_trace(command: Command, fashion_mnist: Path) -> None:
     paths = [ROOT / "configs" / file for file in ("fashion_mnist/mlp.yaml", "debug/profile.yaml")]
     config = [word for path in paths for word in ("--config", str(path))]

@@ -6,11 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import LightningDataModule
 from PIL import Image
 from pyarrow import parquet
 
 from conftest import NUM_TEST, ROOT, Command
-from lightning_template.datamodules import FashionMNISTDataModule
+from lightning_template.commands.samples import write_samples
+from lightning_template.datamodules import (
+    FashionMNISTDataModule,
+    ImageFolderDataModule,
+    TableDataModule,
+    TensorsDataModule,
+)
 
 OFF = ["--callbacks.figures=null", "--callbacks.dashboard=null", "--trainer.max_epochs=1"]
 MLP = ["--config", ROOT / "configs" / "fashion_mnist" / "mlp.yaml", "--trainer.log_every_n_steps=1"]
@@ -73,6 +80,45 @@ def test_a_table_of_x(command: Command) -> None:
     rows = read_csv("y.csv")
     assert [float(row["value"]) for row in rows] == pytest.approx([bias, bias - 2.5 * weight])
     assert Path("y.png").stat().st_size > 1000
+
+
+def predicted(data: LightningDataModule) -> torch.Tensor:
+    """Return the inputs that are served for prediction."""
+    data.prepare_data()
+    data.setup("predict")
+    return torch.cat(list(data.predict_dataloader()))
+
+
+def test_inputs_of_tables_and_arrays_are_scaled_as_in_training(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(5, 3, (40, 2))
+    rows = [f"{a},{b},{'high' if a > 5 else 'low'}" for a, b in inputs]
+    (tmp_path / "data.csv").write_text("\n".join(["a,b,kind", *rows]))
+    (tmp_path / "new.csv").write_text("b,a\n7,1\n8,2\n")  # in another order, and without targets
+    np.savez(tmp_path / "data.npz", inputs=inputs, targets=inputs[:, :1])
+    np.savez(tmp_path / "new.npz", inputs=np.array([[1.0, 7.0], [2.0, 8.0]]))
+    table = TableDataModule(str(tmp_path / "data.csv"), "kind")
+    table.predict_on([str(tmp_path / "new.csv")])
+    arrays = TensorsDataModule(str(tmp_path / "data.npz"))
+    arrays.predict_on([str(tmp_path / "new.npz")])
+    for data in (table, arrays):
+        served = predicted(data)
+        assert data.train_set is not None
+        rows_used = data.train_set.indices
+        mean, std = inputs[rows_used].mean(axis=0), inputs[rows_used].std(axis=0)
+        assert np.allclose(served.numpy(), (np.array([[1, 7], [2, 8]]) - mean) / std, atol=1e-5)
+        assert data.predict_files is None
+
+
+def test_images_of_a_folder_are_served_as_in_training(tmp_path: Path) -> None:
+    write_samples("image-folder", tmp_path / "shapes", "classification")
+    data = ImageFolderDataModule(str(tmp_path / "shapes"), image_size=16, test_fraction=0.2)
+    data.predict_on([str(tmp_path / "shapes" / "square")])
+    served = predicted(data)
+    assert data.predict_files is not None
+    assert [Path(file).name for file in data.predict_files] == [f"{number:03}.png" for number in range(80)]
+    of_test_set = {inputs.numpy().tobytes() for batch, _ in data.test_dataloader() for inputs in batch}
+    assert sum(inputs.numpy().tobytes() in of_test_set for inputs in served) > 5
 
 
 MISTAKES = {

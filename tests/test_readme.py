@@ -73,6 +73,7 @@ def test_every_other_command_is_known() -> None:
     assert f"\n{LAUNCHER}pytest\n" in (ROOT / ".ci" / "run").read_text()
 
 
+@pytest.mark.slow
 def test_tensorboard_serves_the_logs(command: Command, workspace: Path) -> None:
     assert command("fit", "--config", ROOT / "configs/line/ols.yaml", "--trainer.max_epochs=1").status == 0
     server = subprocess.Popen(

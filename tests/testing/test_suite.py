@@ -172,7 +172,7 @@ def images(network: nn.Module, loss: nn.Module) -> ClassificationTask:
 SHIPPED: dict[str, tuple[Callable[[], LightningModule], type[LightningDataModule], bool]] = {
     "regression, MLP": (lambda: line(MLP(1, [4], 1), nn.L1Loss()), LineDataModule, True),
     "regression, batch norm": (lambda: line(MLP(1, [4], 1, batch_norm=True), nn.MSELoss()), LineDataModule, False),
-    "classification, MLP": (lambda: images(MLP(784, [16], 10), nn.CrossEntropyLoss()), FashionMNISTDataModule, False),
+    "classification, MLP": (lambda: images(MLP(784, [16], 10), nn.CrossEntropyLoss()), FashionMNISTDataModule, True),
     "classification, NLL": (
         lambda: images(ConvNet(1, [4, 4], 10, 28, last_activation=partial(nn.LogSoftmax, dim=1)), nn.NLLLoss()),
         FashionMNISTDataModule,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -49,6 +49,9 @@ class InMemoryDataModule(LightningDataModule):
     Raises:
         ValueError: If an argument is out of its range, or two do not go together.
     """
+
+    reads_without_data: ClassVar[bool] = False
+    """Whether `read` and `transform` need nothing that `load` or `adapt` finds out."""
 
     def __init__(
         self,
@@ -129,8 +132,8 @@ class InMemoryDataModule(LightningDataModule):
 
     @property
     def needs_no_data(self) -> bool:
-        """Whether samples to predict come from files, and nothing has to be learned from the data to prepare them."""
-        return self._predict_on is not None and type(self).adapt is InMemoryDataModule.adapt
+        """Whether samples to predict come from files, and nothing of the data is needed to prepare them."""
+        return self._predict_on is not None and self.reads_without_data
 
     def setup(self, stage: str) -> None:
         """Load, verify and split the data, once for all stages.

@@ -35,6 +35,8 @@ class LineDataModule(InMemoryDataModule):
         32.0
     """
 
+    reads_without_data = True
+
     def __init__(
         self,
         slope: float = 3.0,
