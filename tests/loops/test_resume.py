@@ -87,7 +87,6 @@ FAST = {
     "one cycle by step",
     "moving average",
     "augmentation, two workers",
-    "a plateau within an epoch",
     "a plain DataLoader",
 }
 
