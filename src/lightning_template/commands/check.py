@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -69,3 +70,5 @@ def _print_table(results: Sequence["CheckResult"]) -> None:
             result.check, Text(result.outcome, styles[result.outcome]), f"{result.seconds:.1f}", Text(result.message)
         )
     Console(file=sys.stdout).print(table)
+    counts = Counter(result.outcome for result in results)
+    sys.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()) + "\n")
