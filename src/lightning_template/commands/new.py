@@ -1,12 +1,11 @@
 """`lightning-template new`: writes a task with data, configuration and test, or a whole project. Imports no torch."""
 
-import argparse
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from lightning_template.commands.new_project import new_project
 from lightning_template.commands.new_task import DATA, KINDS, new_task
+from lightning_template.commands.parser import CommandParser
 
 HELP = f"""\
 usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
@@ -21,13 +20,6 @@ usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that leaves it to the caller to say what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (lightning-template new --help tells more)")
-
-
 def main(args: Sequence[str]) -> None:
     """Run the command.
 
@@ -40,14 +32,14 @@ def main(args: Sequence[str]) -> None:
     if "-h" in args or "--help" in args:
         sys.stdout.write(HELP)
         return
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = CommandParser("new")
     commands = parser.add_subparsers(dest="command", required=True)
-    task = commands.add_parser("task", add_help=False, allow_abbrev=False)
+    task = commands.add_parser("task")
     task.add_argument("name")
     task.add_argument("--kind", choices=KINDS, default=KINDS[0])
     task.add_argument("--data", choices=DATA, default=DATA[0])
     task.add_argument("--path", default=".")
-    project = commands.add_parser("project", add_help=False, allow_abbrev=False)
+    project = commands.add_parser("project")
     project.add_argument("name")
     project.add_argument("folder")
     options = parser.parse_args(args)

@@ -5,10 +5,11 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from lightning_template import runs
 from lightning_template.changes import changes
+from lightning_template.commands.parser import CommandParser
 
 COLUMNS = ("experiment", "version", "state", "epochs", "best", "test", "duration", "commit", "started")
 SORTED_BY = ("experiment", "state", "epochs", "best", "duration", "started")
@@ -30,13 +31,6 @@ usage: lightning-template runs [--experiment NAME] [--state STATE] [--sort COLUM
 
 RUN is a run directory, or EXPERIMENT/version_N, or EXPERIMENT for its newest run.
 """
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that leaves it to the caller to say what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message} (lightning-template runs --help tells more)")
 
 
 def main(args: Sequence[str]) -> None:
@@ -64,11 +58,11 @@ def main(args: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = CommandParser("runs")
     commands = parser.add_subparsers(dest="command")
     names = {None: [], "show": ["run"], "diff": ["run", "other"], "best": ["experiment"]}
     for name, positionals in names.items():
-        command = parser if name is None else commands.add_parser(name, add_help=False, allow_abbrev=False)
+        command = parser if name is None else commands.add_parser(name)
         for positional in positionals:
             command.add_argument(positional)
         # not given after a subcommand must not undo what was given before it
