@@ -103,6 +103,7 @@ def _quieten() -> None:
     for message in (
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6.6 with torch 2.15
         r"Total length of `list` across ranks is zero",  # a datamodule without validation data says so with []
+        r"Image size \(\d+ pixels\) exceeds limit",  # of PIL's; what is decoded has a limit of ours
     ):
         warnings.filterwarnings("ignore", message=message)
 

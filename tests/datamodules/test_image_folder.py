@@ -1,5 +1,8 @@
 """Folders of images, checked against arrays that the images were made of."""
 
+import io
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -227,6 +230,65 @@ def test_resizing_keeps_the_mean(tmp_path: Path) -> None:
         np.testing.assert_allclose(small[0], expected, atol=8)  # noise without antialiasing would be off by 70
 
 
+def png() -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_a_flipped_bit_in_a_png_changes_no_pixel(tmp_path: Path) -> None:
+    whole, path = png(), tmp_path / "image.png"
+    path.write_bytes(whole)
+    expected = decode(path, (3, 6, 5))
+    refused = 0
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(decode(path, (3, 6, 5)), expected)
+        except ValueError:
+            refused += 1
+    assert refused >= len(whole) - 12  # the last chunk has no content
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "jpg", "png", "ppm", "tif", "webp"])
+def test_an_image_that_is_cut_off_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"image.{suffix}"
+    Image.open(io.BytesIO(png())).save(path)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 20, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=f"image.{suffix} cannot be read as an image: "):
+            decode(path, (3, 6, 5))
+
+
+def claiming(width: int, height: int) -> bytes:
+    """Return a PNG file whose header says that it is of another size."""
+    header = struct.pack(">4sII", b"IHDR", width, height) + png()[24:29]
+    return png()[:12] + header + struct.pack(">I", zlib.crc32(header)) + png()[33:]
+
+
+@pytest.mark.filterwarnings("ignore:Image size")  # as the command line does
+@pytest.mark.parametrize("size", [(8193, 8192), (13000, 13000), (20000, 20000), (1, 2**27)])
+def test_too_many_pixels_are_not_decoded(size: tuple[int, int], tmp_path: Path) -> None:
+    (tmp_path / "bomb.png").write_bytes(claiming(*size))
+    numbers = f"({size[0]} x {size[1]} pixels are more than 67108864|{size[0] * size[1]} pixels)"
+    with pytest.raises(ValueError, match=f"bomb.png cannot be read as an image: .*{numbers}"):
+        decode(tmp_path / "bomb.png", (1, 2, 2))
+
+
+def test_pixels_count_as_they_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_template.datamodules.image_files.MAX_PIXELS", 64 * 64 - 1)
+    for suffix in ("png", "jpg"):
+        Image.new("L", (64, 64), 100).save(tmp_path / f"image.{suffix}")
+    assert (decode(tmp_path / "image.jpg", (1, 4, 4)) == 100).all()  # as 8 x 8 pixels
+    with pytest.raises(ValueError, match="64 x 64 pixels are more than 4095"):
+        decode(tmp_path / "image.png", (1, 4, 4))
+    monkeypatch.setattr("lightning_template.datamodules.image_files.MAX_PIXELS", 64 * 64)
+    assert (decode(tmp_path / "image.png", (1, 4, 4)) == 100).all()
+
+
 def remove(path: Path) -> None:
     for file in path.iterdir():
         file.unlink()
@@ -266,7 +328,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "no image": (
         lambda folder: (folder / "cats/zebra.jpeg").write_text("hello"),
-        "images/cats/zebra.jpeg cannot be read as an image: cannot identify",
+        "images/cats/zebra.jpeg cannot be read as an image: it is none of BMP, GIF, JPEG, PNG",
     ),
     "folder in a class": (
         lambda folder: write_images(folder / "cats/more", 1),

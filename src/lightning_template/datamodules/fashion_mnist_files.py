@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from filelock import FileLock, Timeout
 
 from lightning_template.datamodules import fashion_mnist_sources as sources
+from lightning_template.datamodules.data_files import check_regular
 
 if TYPE_CHECKING:
     import torch
@@ -104,11 +105,17 @@ def _load(path: Path, checksum: str) -> bytearray:
 
 
 def _search(raw: Path, checksums: Mapping[str, str]) -> tuple[dict[str, bytearray], dict[Path, str]]:
-    """Verified contents by name, and what is wrong with each damaged file met on the way."""
+    """Verified contents by name, and what is wrong with each damaged file met on the way.
+
+    Raises:
+        ValueError: If something else than a regular file has the name of one: it is not ours to replace.
+    """
     contents: dict[str, bytearray] = {}
     damaged: dict[Path, str] = {}
     for name, checksum in checksums.items():
         for path in (folder / f"{name}{suffix}" for folder in (raw, sources.SYSTEM_FOLDER) for suffix in ("", ".gz")):
+            if os.path.exists(path):  # noqa: PTH110  # pathlib's raises where a folder cannot be read
+                check_regular(path)
             try:
                 contents[name] = _load(path, checksum)
                 break

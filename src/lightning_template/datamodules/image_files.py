@@ -7,14 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
+
+from lightning_template.datamodules.data_files import check_regular
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Endings of the files that are taken for images, in lower case."""
 
-_DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises for damaged files
+MAX_PIXELS = 2**26
+"""Number of pixels above which an image is not decoded: with four bytes each, those of 8192 x 8192 take 268 MB."""
+
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others are rare, and EPS starts a program
 
 
 class ImageFiles:
@@ -68,27 +73,31 @@ def find_images(paths: Iterable[str]) -> list[str]:
     """Return the images among files and folders, those of a folder and its folders in alphabetical order.
 
     Raises:
-        ValueError: If there is no such file, or no image in a folder.
+        ValueError: If there is no such file, no image in a folder, or one that is no regular file.
     """
     found: list[str] = []
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f"no images in {path}; their names end in {', '.join(sorted(SUFFIXES))}")
-            found += inside
-        elif path.is_file():
-            found.append(str(path))
-        else:
+        if not path.exists():
             raise ValueError(f"there is no file or folder {path}")
+        inside = images_among(path.rglob("*")) if path.is_dir() else [str(path)]
+        if not inside:
+            raise ValueError(f"no images in {path}; their names end in {', '.join(sorted(SUFFIXES))}")
+        found += inside
+    for file in found:
+        check_regular(file)
     return found
+
+
+def images_among(paths: Iterable[Path]) -> list[str]:
+    """Return those of some paths that are named as images are, in alphabetical order."""
+    return sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
 
 
 def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False, invert: bool = False) -> np.ndarray:
     """Read an image as it is meant to be seen, stretched to a shape.
 
     A camera's orientation is applied, transparency is laid over white, 16 bits become 8, and of an animation the first
-    frame is taken.
+    frame is taken. The checksums of a PNG file are verified; no other of these formats has any.
 
     Args:
         path: File of the image.
@@ -100,14 +109,22 @@ def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False
         Bytes `(channels, height, width)`.
 
     Raises:
-        ValueError: If the file is no image, or a damaged one, or has more than 16 bits for each pixel's channel.
+        ValueError: If the file is no image, or a damaged one, or has more than 16 bits for each pixel's channel, or
+            more than `MAX_PIXELS` to decode.
     """
     channels, height, width = shape
     try:
-        with Image.open(path) as image:
+        with Path(path).open("rb") as file, Image.open(file, formats=_FORMATS) as image:
             image.draft(None, (2 * max(height, width),) * 2)  # six times faster for large JPEG files
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
             pixels = _to_mode(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
-    except _DAMAGE as error:
+            if image.format == "PNG":  # PIL decodes it without looking at its checksums
+                file.seek(0)
+                Image.open(file, formats=_FORMATS).verify()
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{path} cannot be read as an image: it is none of {', '.join(_FORMATS)}") from error
+    except Exception as error:  # PIL raises any kind of them for damaged files
         raise ValueError(f"{path} cannot be read as an image: {error}; mend or remove the file") from error
     if invert:
         pixels = ImageOps.invert(pixels)

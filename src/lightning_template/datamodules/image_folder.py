@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images
+from lightning_template.datamodules.data_files import check_regular
+from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images, images_among
 from lightning_template.datamodules.in_memory import Split
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule
@@ -124,6 +125,8 @@ class ImageFolderDataModule(NormalizedDataModule):
             if inner := _folders(class_folder):
                 raise ValueError(f"images must lie directly in the folder of their class, got the folder {inner[0]}")
             found = _images(class_folder)
+            for path in found:
+                check_regular(path)
             if not found:
                 raise ValueError(f"no images in {class_folder}; their names end in {', '.join(sorted(SUFFIXES))}")
             paths += found
@@ -149,6 +152,4 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _images(folder: Path) -> list[str]:
-    return sorted(
-        str(path) for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    return images_among(path for path in folder.iterdir() if not path.name.startswith("."))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lightning_template.datamodules.data_files import check_regular
 from lightning_template.datamodules.normalized import not_found
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ class TableFile:
         self.path = path
         if path.suffix not in {*_DELIMITERS, ".parquet"}:
             raise ValueError(f"a table's name must end in .csv, .tsv or .parquet, got {path}")
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
+        check_regular(path)
         try:
             self.table = _read(path)
         except (ValueError, OSError) as error:  # pyarrow's own are of these kinds

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_template.datamodules.data_files import check_regular
 from lightning_template.datamodules.in_memory import Split, only_file
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ, not_found
@@ -148,8 +149,7 @@ def _open(path: Path) -> Mapping[str, Any]:
     """Return the arrays of a file by their names."""
     if path.suffix not in (".pt", ".npz"):
         raise ValueError(f"a file of arrays must end in .pt or .npz, got {path}")
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+    check_regular(path)
     if not zipfile.is_zipfile(path):  # which both kinds are
         raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`")
     try:
