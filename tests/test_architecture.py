@@ -16,7 +16,7 @@ ALLOWED = {
     "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
     "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"},
-    "testing": {"torch", "lightning", "numpy", "pytest"}
+    "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
     | {f"lightning_template.{name}" for name in ("errors", "loops", "tasks")},
     "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
     | {f"lightning_template.{name}" for name in ("changes", "errors", "loops", "runs")},

@@ -14,7 +14,7 @@ import torch
 
 from lightning_template.loops.random_state import random_state, set_random_state
 
-LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning_template")
+LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning_template", "torch.multiprocessing")
 
 
 def seed_all(seed: int) -> None:

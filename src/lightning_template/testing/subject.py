@@ -42,6 +42,10 @@ class Subject:
         self._task = copy.deepcopy(task) if isinstance(task, LightningModule) else task
         self._data = copy.deepcopy(datamodule) if isinstance(datamodule, LightningDataModule) else datamodule
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Keep what it was made of: another process reads the data itself."""
+        return {"_task": self._task, "_data": self._data}
+
     def task(self, seed: int = 0) -> LightningModule:
         """Return a new task, or a copy of the task given."""
         seed_all(seed)

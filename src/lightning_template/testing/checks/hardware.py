@@ -2,11 +2,8 @@
 
 import math
 import re
-import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
-from multiprocessing import get_all_start_methods
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +18,7 @@ from lightning_template.testing.batches import Served, copied, forward_arguments
 from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
 from lightning_template.testing.isolation import seed_all
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.ranks import in_two_ranks
 from lightning_template.testing.subject import SameWeights, Subject, logged, quiet_trainer
 
 
@@ -70,8 +68,6 @@ def bfloat16_loss_is_finite(subject: Subject) -> None:
 
 def two_ranks_match_one(subject: Subject) -> None:
     """Two processes that share a batch get the gradients, and log the validation, of one that has it alone."""
-    if torch.cuda.is_available() or "fork" not in get_all_start_methods():
-        raise CheckSkipped("the check forks, which neither Windows nor a process with a GPU can")
     task = subject.task()
     if any(isinstance(module, nn.modules.batchnorm._NormBase) for module in task.modules()):
         raise CheckSkipped("batch normalisation looks at the samples of each process on its own")
@@ -86,12 +82,8 @@ def two_ranks_match_one(subject: Subject) -> None:
         raise CheckSkipped("there are fewer than 2 samples")
     whole = {stage: take(batch, range(2 * half)) for stage, batch in batches.items()}
     parts = [{stage: take(batch, range(rank, 2 * half, 2)) for stage, batch in batches.items()} for rank in range(2)]
-    torch.set_num_threads(1)  # threads do not survive a fork
-    strategy = DDPStrategy(start_method="fork", process_group_backend="gloo", timeout=timedelta(seconds=30))
-    (expected, wanted), (found, measured) = (
-        _train_by_rank(subject, [whole]),
-        _train_by_rank(subject, parts, strategy=strategy, devices=2),
-    )
+    expected, wanted = _train_by_rank(subject, [whole])
+    found, measured = in_two_ranks(partial(_train_by_rank, subject, parts))
     if wrong := [name for name, gradient in expected.items() if not close(found[name], gradient, 1e-3)]:
         raise CheckFailed(
             f"two processes get other gradients of {list_names(wrong)} than one does from the same samples: the loss "
@@ -107,16 +99,15 @@ def two_ranks_match_one(subject: Subject) -> None:
 
 
 class KeepGradients(Callback):
-    """Writes the gradients of the first step to a file."""
+    """Keeps the gradients of the first step."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
+        self.gradients: dict[str, torch.Tensor] = {}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Write them, in the first process."""
-        if trainer.is_global_zero and not self.path.exists():
-            gradients = {name: p.grad for name, p in pl_module.named_parameters() if p.grad is not None}
-            torch.save(gradients, self.path)
+        """Keep them."""
+        if not self.gradients:
+            self.gradients = {n: p.grad.clone() for n, p in pl_module.named_parameters() if p.grad is not None}
 
 
 class ServedByRank(Served):
@@ -130,13 +121,12 @@ class ServedByRank(Served):
         return 1
 
 
-def _train_by_rank(
-    subject: Subject, parts: list[dict[str, Any]], **options: Any
-) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+def _train_by_rank(subject: Subject, parts: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Return the gradients of a step and what was logged; `parts` are the batches of each process by their stages."""
-    path = Path(tempfile.mkdtemp()) / "gradients.pt"
+    keep = KeepGradients()
     loaders = {stage: ServedByRank([[part[stage] for part in parts]]) for stage in parts[0]}
-    trainer = quiet_trainer(max_epochs=1, callbacks=[SameWeights(), KeepGradients(path)], **options)
+    options = {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": 2} if len(parts) == 2 else {}
+    trainer = quiet_trainer(max_epochs=1, callbacks=[SameWeights(), keep], **options)
     seed_all(0)
     trainer.fit(subject.task(), datamodule=subject.serving(**{"val": [], **loaders}))
-    return torch.load(path, weights_only=True), logged(trainer)
+    return keep.gradients, logged(trainer)
