@@ -13,7 +13,7 @@ from conftest import ROOT
 PACKAGE = ROOT / "src" / "lightning_template"
 ALLOWED = {
     "networks": {"torch"},
-    "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors"},
+    "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors", "lightning_template.signals"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
     "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"},
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
@@ -23,11 +23,15 @@ ALLOWED = {
     "runs": set(),
     "changes": set(),
     "errors": set(),
+    "signals": {"lightning_template.errors"},
+    "slurm": {"lightning_template.runs"},
     "completion": set(),
-    "command_line": {"yaml", "lightning_template.errors", "lightning_template.runs"},
+    "command_line": {"yaml", *(f"lightning_template.{name}" for name in ("errors", "runs", "slurm"))},
     "commands": {"yaml", "numpy", "PIL", "rich"}
     | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
-    "__main__": {f"lightning_template.{name}" for name in ("cli", "command_line", "commands", "completion", "errors")},
+    "__main__": {
+        f"lightning_template.{name}" for name in ("cli", "command_line", "commands", "completion", "errors", "signals")
+    },
 }
 """What each room may import besides itself, the standard library and the package's version."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning_template import __version__
 from lightning_template.completion import bash_completion
 from lightning_template.errors import Stopped, nearest, one_line
+from lightning_template.signals import stop_signals
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new")
 OF_THE_TRAINER = SUBCOMMANDS[:4]
@@ -57,7 +58,7 @@ def main() -> int:
     """Run the command line in `sys.argv`.
 
     Returns:
-        Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 130 after an interrupt, 143 after SIGTERM.
+        Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 128 + its number after a signal.
     """
     args = sys.argv[1:]
     debug = "--debug" in args or os.environ.get(DEBUG_VARIABLE, "0") != "0"
@@ -114,11 +115,12 @@ def _dispatch(args: list[str]) -> int:
         return check.main(args[1:])
     from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
 
-    command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
-    sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
-    from lightning_template.cli import run  # takes seconds: imports torch
+    with stop_signals.listen():
+        command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
+        sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
+        from lightning_template.cli import run  # takes seconds: imports torch
 
-    run(command_line)
+        run(command_line)
     return 0
 
 

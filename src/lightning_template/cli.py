@@ -16,12 +16,14 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from lightning_template import slurm
 from lightning_template.callbacks import PredictionWriter, RunDirectory
 from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
 from lightning_template.command_line import CommandLine
-from lightning_template.errors import one_line, shorten
+from lightning_template.errors import Stopped, one_line, shorten
+from lightning_template.loops import patient_with_workers, take_over_signals
 from lightning_template.overrides import strip_defaults
 from lightning_template.runs import summarise
 
@@ -217,8 +219,9 @@ class TemplateCLI(LightningCLI):
             self.files,
             self.command_line.run,
             tensorboard,
+            slurm.mark(self.command_line.typed),
         )
-        return super().instantiate_trainer(
+        trainer = super().instantiate_trainer(
             callbacks=[self.run_directory, *callbacks],
             plugins=plugins,
             logger=False if tensorboard else config.logger,
@@ -226,6 +229,8 @@ class TemplateCLI(LightningCLI):
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
             **kwargs,
         )
+        take_over_signals(trainer)
+        return trainer
 
     def _config_files(self) -> dict[str, str]:
         parser, config = self._parser(self.subcommand), self.config[self.subcommand].clone()
@@ -253,7 +258,16 @@ class TemplateCLI(LightningCLI):
             check_checkpoint(Path(checkpoint), self.model)
             if subcommand == "fit":
                 self._check_changes()
-        super()._run_subcommand(subcommand)
+        try:
+            with patient_with_workers():
+                super()._run_subcommand(subcommand)
+        except Stopped as stopped:
+            launcher = self.trainer.strategy.launcher
+            if launcher is not None and stopped.step is None:  # no other rank knows of it
+                launcher.kill(stopped.number)
+            if stopped.message and subcommand == "fit":
+                stopped.message += slurm.queue_again(stopped.number)
+            raise
 
     def _check_changes(self) -> None:
         """Tell what differs from the run to be resumed, and refuse what would make it end otherwise."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lightning_template import slurm
 from lightning_template.errors import nearest
 from lightning_template.runs import CHECKPOINT_WORDS, resolve_checkpoint, run_of
 
@@ -25,12 +26,14 @@ class CommandLine:
         experiment: Name of the experiment.
         root: Folder that holds `lightning_logs`.
         run: Directory of the run that the checkpoint belongs to.
+        typed: Subcommand and arguments as they were typed.
     """
 
     args: list[str]
     experiment: str
     root: Path
     run: Path | None
+    typed: tuple[str, ...] = ()
 
 
 def read_command_line(args: Sequence[str]) -> CommandLine:
@@ -51,6 +54,8 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     root = Path(setting("trainer.default_root_dir") or ".")
     experiment = setting("experiment") or (Path(config_files[0]).stem if config_files else None)
     where = setting("ckpt_path")
+    if subcommand == "fit":  # after this job was queued again
+        where = slurm.run_to_go_on_with(root, experiment or "default", args) or where
     run = None
     if where is not None:
         if where in CHECKPOINT_WORDS and experiment is None:
@@ -67,7 +72,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
             f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
             "to use untrained weights on purpose, add --allow_untrained"
         )
-    return CommandLine([subcommand, *options], experiment or "default", root, run)
+    return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args))
 
 
 def _values(options: Sequence[str], *names: str) -> list[str]:

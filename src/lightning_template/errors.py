@@ -12,17 +12,21 @@ _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Expected a <class 'NoneT
 
 
 class Stopped(SystemExit):
-    """A run stopped because of a signal, after its checkpoint was written.
+    """A run stopped because of a signal.
 
     Args:
         number: Number of the signal.
-        step: Number of steps that were made; None in another process than the first, which speaks for all: they end
-            with 0, as their launcher would take anything else for a failure and end the first before it is done.
+        step: Number of steps that were made, if a checkpoint of them was written.
+        speaks: Whether this process speaks for all: the others end with 0, as their launcher would take anything else
+            for a failure and end the first before it is done.
     """
 
-    def __init__(self, number: int, step: int | None) -> None:
-        super().__init__(0 if step is None else 128 + number)
-        self.message = f"stopped by {signal.Signals(number).name} after step {step}" if step is not None else ""
+    def __init__(self, number: int, step: int | None = None, speaks: bool = True) -> None:
+        super().__init__(128 + number if speaks else 0)
+        self.number = number
+        self.step = step
+        name = signal.Signals(number).name
+        self.message = f"stopped by {name}" + (f" after step {step}" if step is not None else "") if speaks else ""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

@@ -4,6 +4,8 @@ import io
 import os
 import resource
 import signal
+import subprocess
+import time
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -23,6 +25,7 @@ class SignalAt(Callback):
         step: Number of optimizer steps before it.
         times: How often it is sent.
         validating: Whether it comes in a validation.
+        hook: Any other hook in which it comes, whatever the step.
         rank: Rank of the process that gets it.
     """
 
@@ -171,3 +174,80 @@ class FaultyLoader(LightningDataModule):
         assert self.trainer is not None
         fault = self.fault if self.trainer.current_epoch else None
         return DataLoader(Samples(self.num_samples, fault), batch_size=4, num_workers=self.num_workers)
+
+
+class SignalInData(LightningDataModule):
+    """Sends this process a signal while the data are made ready, or to it and a worker as a signal to a group comes.
+
+    Args:
+        number: Number of the signal.
+        phase: Hook in which it comes; `worker` or `validation worker` where a worker loads a sample.
+        num_workers: Number of workers of the loaders.
+        first: Whom a signal in a worker reaches first.
+        swallowed: Whether something catches what the signal raises.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        phase: str,
+        num_workers: int = 0,
+        first: Literal["parent", "worker"] = "parent",
+        swallowed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.number = number
+        self.phase = phase
+        self.num_workers = num_workers
+        self.first = first
+        self.swallowed = swallowed
+        self._fire("init")
+
+    def _fire(self, phase: str) -> None:
+        if phase != self.phase:
+            return
+        try:
+            os.kill(os.getpid(), self.number)
+        except BaseException:
+            if not self.swallowed:
+                raise
+
+    def prepare_data(self) -> None:
+        self._fire("prepare_data")
+
+    def setup(self, stage: str) -> None:
+        self._fire("setup")
+
+    def _loader(self, samples: Dataset[Any], sent_by: str) -> DataLoader[Any]:
+        if sent_by == self.phase:
+            samples = SignalInWorker(samples, self.number, self.first)
+        return DataLoader(samples, batch_size=4, num_workers=self.num_workers)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        self._fire("train_dataloader")
+        return self._loader(Samples(40, None), "worker")
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        self._fire("val_dataloader")
+        return self._loader(Samples(8, None), "validation worker")
+
+
+class SignalInWorker(Dataset[tuple[Tensor, Tensor]]):
+    """Samples of which number 5 sends a signal to the worker that loads it and its parent, one after the other."""
+
+    def __init__(self, samples: Any, number: int, first: str) -> None:
+        self.samples = samples
+        self.number = number
+        self.first = first
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        if index == 5:
+            pids = sorted((os.getppid(), os.getpid()), key=lambda pid: (pid == os.getpid()) != (self.first == "worker"))
+            script = "; sleep 0.2; ".join(f"kill -{self.number} {pid}" for pid in pids)
+            subprocess.run(["sh", "-c", f"({script}) &"], check=False)
+            time.sleep(1)
+        sample: tuple[Tensor, Tensor] = self.samples[index]
+        return sample

@@ -32,16 +32,24 @@ class RunDirectory(Callback):
         files: Content by name of files to write when training starts, such as the configuration.
         run: Existing run directory to work in, such as that of the checkpoint to evaluate; a new one if not given.
         tensorboard: Whether to log to TensorBoard there.
+        marks: Entries of `state.json` by which others find the run.
     """
 
     def __init__(
-        self, root: Path, experiment: str, files: Mapping[str, str], run: Path | None = None, tensorboard: bool = True
+        self,
+        root: Path,
+        experiment: str,
+        files: Mapping[str, str],
+        run: Path | None = None,
+        tensorboard: bool = True,
+        marks: Mapping[str, object] | None = None,
     ) -> None:
         self.root = root
         self.experiment = experiment
         self.files = files
         self.run = run
         self.tensorboard = tensorboard
+        self.marks = marks or {}
         self._entered = False
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
@@ -98,7 +106,7 @@ class RunDirectory(Callback):
                 before = runs.read_json(self.run / runs.STATE_FILE)
                 self._started = before.get("started") or datetime.now(UTC).isoformat(timespec="seconds")
                 self._began = time.monotonic() - (before.get("seconds") or 0.0)
-                self._keep_state("running")
+                self._keep_state("running", **self.marks)
         except OSError as error:
             if is_new and self.run is not None:
                 self._unlock()
@@ -142,7 +150,8 @@ class RunDirectory(Callback):
                     "failed" if is_error else "interrupted", trainer, error=one_line(exception) if is_error else None
                 )
         self._unlock()
-        if isinstance(exception, Stopped):
+        can_go_on = trainer.state.fn == TrainerFn.FITTING and (self.run / "checkpoints" / "last.ckpt").is_file()
+        if isinstance(exception, Stopped) and can_go_on:
             exception.message += f"; to go on: {self._command_to_go_on()}"
         elif is_error:
             if isinstance(exception, torch.OutOfMemoryError):
@@ -154,7 +163,7 @@ class RunDirectory(Callback):
                 exception.add_note(f"no traceback could be kept: {error}")
             else:
                 exception.add_note(f"traceback in {path}")
-            if trainer.state.fn == TrainerFn.FITTING and (self.run / "checkpoints" / "last.ckpt").is_file():
+            if can_go_on:
                 exception.add_note(f"to go on from the last checkpoint: {self._command_to_go_on()}")
 
     def _command_to_go_on(self) -> str:
@@ -164,14 +173,14 @@ class RunDirectory(Callback):
         """Keep how far the run is."""
         self._keep_state("running", trainer, epochs=trainer.current_epoch + 1)
 
-    def _keep_state(self, state: str, trainer: Trainer | None = None, **more: object) -> None:
+    def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
         if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):
             return
         path = self.run / runs.STATE_FILE
         entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}
         if trainer:
-            entries |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, **more}
-        content = {**runs.read_json(path), "error": None, **entries}
+            entries |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+        content = {**runs.read_json(path), "error": None, **entries, **more}
         runs.write_atomically(path, json.dumps(content, indent=2) + "\n")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

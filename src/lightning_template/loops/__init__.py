@@ -1,6 +1,15 @@
 """Loops: how training goes through epochs and batches, several steps in one go, and stops where it can resume."""
 
+from lightning_template.loops.connectors import take_over_signals
 from lightning_template.loops.execution import is_watched, resumable_loop, run_in_executions
 from lightning_template.loops.resumable import Boundary
+from lightning_template.loops.workers import patient_with_workers
 
-__all__ = ["Boundary", "is_watched", "resumable_loop", "run_in_executions"]
+__all__ = [
+    "Boundary",
+    "is_watched",
+    "patient_with_workers",
+    "resumable_loop",
+    "run_in_executions",
+    "take_over_signals",
+]

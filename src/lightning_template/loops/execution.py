@@ -26,6 +26,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_template.loops.connectors import take_over_signals
 from lightning_template.loops.resumable import Boundary, EpochLoop, FitLoop
 
 MAX_SECONDS = 0.5
@@ -59,6 +60,7 @@ def resumable_loop(trainer: Trainer) -> "ExecutionLoop":
     if not isinstance(trainer.fit_loop, FitLoop):
         trainer.fit_loop.epoch_loop = _as(ExecutionLoop, trainer.fit_loop.epoch_loop)
         trainer.fit_loop = _as(FitLoop, trainer.fit_loop)
+        take_over_signals(trainer)
         loop = trainer.fit_loop.epoch_loop
         loop.automatic_optimization = _as(DirectOptimization, loop.automatic_optimization)
     loop = trainer.fit_loop.epoch_loop

@@ -21,7 +21,8 @@ from torchmetrics import Metric, MetricCollection
 
 from lightning_template.errors import Stopped
 from lightning_template.loops.random_state import random_state, set_random_state
-from lightning_template.loops.signals import StopSignals
+from lightning_template.loops.workers import GRACE, is_death_of_a_worker
+from lightning_template.signals import stop_signals
 
 
 class Boundary(Callback):
@@ -47,10 +48,20 @@ class FitLoop(_FitLoop):
     epoch_loop: "EpochLoop"
 
     def run(self) -> None:
-        """Go through the epochs."""
+        """Go through the epochs.
+
+        Raises:
+            Stopped: If a signal to this process ended the workers of a DataLoader too, within a step or a validation.
+        """
         self.epoch_loop.restore_callback_metrics()
-        with StopSignals() as self.epoch_loop.signals:
-            super().run()
+        with stop_signals.hold():
+            try:
+                super().run()
+            except Exception as error:
+                if is_death_of_a_worker(error) and stop_signals.comes_within(GRACE):
+                    assert stop_signals.received is not None
+                    raise Stopped(stop_signals.received, speaks=self.trainer.is_global_zero) from error
+                raise
 
     def setup_data(self) -> None:
         """Ask for the training data, which may begin to load at once.
@@ -81,7 +92,6 @@ class FitLoop(_FitLoop):
 class EpochLoop(_TrainingEpochLoop):
     """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
 
-    signals = StopSignals()
     _random_state_before: dict[str, Any] | None = None  # of the data: their order may be drawn from it
     _at_boundary: bool | None = None  # whether between epochs, or not at a boundary
     _resumed: dict[str, Any] | None = None
@@ -89,7 +99,7 @@ class EpochLoop(_TrainingEpochLoop):
     @property
     def must_stop(self) -> bool:
         """Whether this process got a signal and may act on it alone."""
-        return self.signals.received is not None and self.trainer.world_size == 1
+        return stop_signals.received is not None and self.trainer.world_size == 1
 
     @property
     def resumes(self) -> bool:
@@ -165,7 +175,7 @@ class EpochLoop(_TrainingEpochLoop):
             Stopped: If this process, or that of another rank, got a signal.
         """
         trainer = self.trainer
-        signal = self.signals.received or 0
+        signal = stop_signals.received or 0
         if trainer.world_size > 1:
             number = torch.tensor(float(signal), device=trainer.strategy.root_device)
             signal = int(trainer.strategy.reduce(number, reduce_op="max"))
@@ -175,10 +185,10 @@ class EpochLoop(_TrainingEpochLoop):
                 callback.on_boundary(trainer, trainer.lightning_module, epoch_ended, stops=signal > 0)
         self._at_boundary = None
         if signal:
-            raise Stopped(signal, trainer.global_step if trainer.is_global_zero else None)
+            raise Stopped(signal, trainer.global_step, speaks=trainer.is_global_zero)
 
     def stop_without_data(self, error: Exception) -> None:
-        """Stop where the data ended because their workers did; return if an error is not of that kind.
+        """Stop where the data ended because their workers did; return if the error says it all.
 
         Args:
             error: What a step, or the loading of its batch, failed with.
@@ -188,11 +198,12 @@ class EpochLoop(_TrainingEpochLoop):
             RuntimeError: If nothing asked them to end.
         """
         progress = self.batch_progress.current
-        if progress.ready != progress.completed:  # a step was begun
+        if progress.ready != progress.completed or not is_death_of_a_worker(error):  # a step was begun
             return
-        if self.must_stop and not self._should_accumulate():
-            self.reach_boundary(epoch_ended=False)
-        if isinstance(error, ConnectionError):  # it died while it handed over a batch
+        if stop_signals.comes_within(GRACE):
+            if self.must_stop and not self._should_accumulate():
+                self.reach_boundary(epoch_ended=False)
+        elif isinstance(error, ConnectionError):  # it died while it handed over a batch
             raise RuntimeError("a worker of a DataLoader was killed, perhaps because memory ran out") from error
 
     def on_save_checkpoint(self) -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""Lightning's private parts that answer signals and look for checkpoints of SLURM jobs, and what takes their place."""
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+
+
+def take_over_signals(trainer: Trainer) -> None:
+    """Leave signals to `StopSignals`, and have a trainer load no checkpoint that it was not told to load.
+
+    On SLURM, Lightning answers SIGUSR1 with a checkpoint in the working directory, from which every later run there
+    starts (Lightning issue 12369).
+    """
+    trainer._signal_connector.__class__ = _NoSignals
+    trainer._checkpoint_connector.__class__ = _NoSearch
+
+
+class _NoSignals(_SignalConnector):
+    """Handles no signal."""
+
+    def register_signal_handlers(self) -> None:
+        """Do nothing."""
+
+
+class _NoSearch(_CheckpointConnector):
+    """Loads what it is told to."""
+
+    _hpc_resume_path = None

@@ -1,0 +1,49 @@
+"""Deaths of a DataLoader's workers: torch's private parts that tell of them, and whether a signal asked for them."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
+
+from lightning_template.signals import stop_signals
+
+GRACE = 1.0
+"""Seconds that a signal to a whole group may need to reach this process after a worker."""
+
+
+def is_death_of_a_worker(error: BaseException) -> bool:
+    """Tell whether an error says that a worker ended, or that it ended while it handed over a batch."""
+    if isinstance(error, (ConnectionError, EOFError)):
+        return True
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
+
+
+@contextmanager
+def patient_with_workers() -> Iterator[None]:
+    """Have torch report the death of a worker only where no signal asks this process to stop too.
+
+    torch raises an error from its handler of SIGCHLD, at any place in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    _set_SIGCHLD_handler()  # otherwise the first loader that starts workers would replace ours
+    before = signal.getsignal(signal.SIGCHLD)
+
+    def judge(number: int, frame: FrameType | None) -> None:
+        try:
+            if callable(before):
+                before(number, frame)
+        except RuntimeError:
+            if not stop_signals.comes_within(GRACE):
+                raise
+
+    signal.signal(signal.SIGCHLD, judge)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGCHLD) is judge:
+            signal.signal(signal.SIGCHLD, before)
