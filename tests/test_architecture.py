@@ -15,18 +15,23 @@ ALLOWED = {
     "networks": {"torch"},
     "loops": {"torch", "torchmetrics", "lightning", "numpy", "lightning_template.errors", "lightning_template.signals"},
     "tasks": {"torch", "torchmetrics", "lightning", "lightning_template.loops"},
-    "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"},
+    "datamodules": {"torch", "torchvision", "lightning", "numpy", "filelock", "pyarrow", "PIL"}
+    | {"lightning_template.files"},
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
     | {f"lightning_template.{name}" for name in ("errors", "loops", "tasks")},
     "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
-    | {f"lightning_template.{name}" for name in ("changes", "errors", "loops", "runs")},
-    "runs": set(),
+    | {f"lightning_template.{name}" for name in ("changes", "digests", "errors", "files", "loops", "runs")},
+    "files": set(),
+    "digests": set(),
+    "runs": {"lightning_template.digests", "lightning_template.files"},
+    "resolve": {"lightning_template.digests", "lightning_template.runs"},
+    "checkpoints": {"torch", "lightning", "lightning_template.digests", "lightning_template.files"},
     "changes": set(),
     "errors": set(),
     "signals": {"lightning_template.errors"},
-    "slurm": {"lightning_template.runs"},
+    "slurm": {"lightning_template.resolve", "lightning_template.runs"},
     "completion": set(),
-    "command_line": {"yaml", *(f"lightning_template.{name}" for name in ("errors", "runs", "slurm"))},
+    "command_line": {"yaml"} | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "slurm")},
     "commands": {"yaml", "numpy", "PIL", "rich"}
     | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
     "__main__": {

@@ -139,7 +139,8 @@ def test_the_newest_run_with_that_checkpoint_is_meant(command: Command) -> None:
     assert command("test", *OLS, "--ckpt_path", "last").status == 0
     assert "test" in metrics(newest)
     assert "test" not in metrics(RUN)
-    (newest / "checkpoints" / "last.ckpt").unlink()
+    for name in ("last", "previous"):
+        (newest / "checkpoints" / f"{name}.ckpt").unlink()
     assert command("test", *OLS, "--ckpt_path", "last").status == 0
     assert "test" in metrics(RUN)
 

@@ -1,8 +1,6 @@
-"""Run directories and checkpoint words, without torch."""
+"""Run directories, without torch."""
 
-import json
 import multiprocessing
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,13 +8,10 @@ import pytest
 from lightning_template import runs
 
 
-def make_run(root: Path, *words: str) -> Path:
+def make_run(root: Path) -> Path:
     run = runs.create_run(root, "line")
     (run / "config.yaml").touch()
     (run / "checkpoints").mkdir()
-    for word in words:
-        with zipfile.ZipFile(run / "checkpoints" / f"{word}.ckpt", "w") as archive:
-            archive.writestr("data.pkl", word)
     return run
 
 
@@ -38,39 +33,10 @@ def test_versions_are_numbers_not_words(tmp_path: Path) -> None:
     assert [run.name for run in runs.find_runs(tmp_path, "line")] == ["version_2", "version_10", "version_11"]
 
 
-def test_words_mean_the_newest_run_that_has_them(tmp_path: Path) -> None:
-    first, second = make_run(tmp_path, "best", "last"), make_run(tmp_path, "last")
-    assert runs.resolve_checkpoint("best", tmp_path, "line") == first / "checkpoints" / "best.ckpt"
-    assert runs.resolve_checkpoint("last", tmp_path, "line") == second / "checkpoints" / "last.ckpt"
-
-
-def test_a_run_directory_means_what_the_subcommand_prefers_or_what_there_is(tmp_path: Path) -> None:
-    first, second = make_run(tmp_path, "best", "last"), make_run(tmp_path, "last")
-    assert runs.resolve_checkpoint(str(first), tmp_path, "", prefer="best").stem == "best"
-    assert runs.resolve_checkpoint(str(first), tmp_path, "", prefer="last").stem == "last"
-    assert runs.resolve_checkpoint(str(second), tmp_path, "", prefer="best").stem == "last"
-
-
-@pytest.mark.parametrize("where", ["best", "nowhere.ckpt", "lightning_logs/line/version_0"])
-def test_nothing_found_is_an_error(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    make_run(Path())
-    with pytest.raises(ValueError, match=r"no best|got nowhere\.ckpt|no best\.ckpt or last\.ckpt"):
-        runs.resolve_checkpoint(where, Path(), "line")
-
-
-def test_a_checkpoint_knows_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(tmp_path, "last")
-    assert runs.run_of(run / "checkpoints" / "last.ckpt") == run
-    monkeypatch.chdir(run / "checkpoints")
-    assert runs.run_of(Path("last.ckpt")) == run
-    assert runs.run_of(tmp_path / "last.ckpt") is None
-
-
 def test_metrics_are_merged(tmp_path: Path) -> None:
-    runs.update_metrics(tmp_path, {"best": {"val/loss": 1.0}})
-    runs.update_metrics(tmp_path, {"test": {"test/loss": 2.0}})
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {
+    runs.update_json(tmp_path / "metrics.json", {"best": {"val/loss": 1.0}})
+    runs.update_json(tmp_path / "metrics.json", {"test": {"test/loss": 2.0}})
+    assert runs.read_json(tmp_path / "metrics.json") == {
         "best": {"val/loss": 1.0},
         "test": {"test/loss": 2.0},
     }
@@ -78,10 +44,11 @@ def test_metrics_are_merged(tmp_path: Path) -> None:
 
 
 def test_the_summary_gives_commands_that_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make_run(tmp_path / "two words", "best")
-    runs.update_metrics(run, {"best": {"monitor": "val/loss", "best_score": 0.25, "best_epoch": 1}})
+    run = make_run(tmp_path / "two words")
+    best = {"monitor": "val/loss", "mode": "min", "best_score": 0.25, "best_epoch": 1}
+    runs.update_json(run / "metrics.json", {"best": best})
     last = {"train/loss_step": 0.5, "train/loss": 0.25, "train/mae": 1.5, "val/loss": 0.375, "optimizer/lr": 0.1}
-    runs.update_metrics(run, {"final": last, "test": {"test/mae": 2.0}})
+    runs.update_json(run / "metrics.json", {"final": last, "test": {"test/mae": 2.0}})
     monkeypatch.setenv("LIGHTNING_TEMPLATE_LAUNCHER", "my project/scripts/run")
     assert runs.summarise(run) == (
         "last       train     val       test\n"

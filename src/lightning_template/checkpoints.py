@@ -1,7 +1,5 @@
 """How checkpoints are written, and what is asked of one before it is used."""
 
-import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +7,12 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule
 
-from lightning_template.runs import is_whole, part_of
+from lightning_template.digests import DamagedError, SealedArchive, check_archive
+from lightning_template.files import make_folder, replacing
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints that are whole or absent: beside their place, flushed, verified, and only then renamed.
+    """Writes checkpoints that are whole or absent: beside their place, with a digest, verified, and only then renamed.
 
     Lightning's own writes to the system's temporary folder, from where a move may be a copy.
     """
@@ -29,34 +28,40 @@ class WholeCheckpointIO(TorchCheckpointIO):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = Path(path)
-        part = part_of(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            if not is_whole(part):
-                raise OSError("what was read is not what was written")
-            part.replace(path)
-        except (OSError, RuntimeError) as error:  # torch has errors of its own for a full disk
+            make_folder(path.parent)
+            with replacing(path) as part:
+                with SealedArchive(part) as file:
+                    torch.save(checkpoint, file)
+                    file.seal()
+                check_archive(part)
+        except (OSError, RuntimeError, DamagedError) as error:  # torch has errors of its own for a full disk
             raise OSError(f"cannot write {path}: {' '.join(str(error).split())}") from error
-        finally:
-            part.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint.
+
+        It was checked when the command line was read, seconds ago or, where a run is tested after its end, not at all.
+
+        Raises:
+            ValueError: If the file does not hold what was written.
+        """
+        if "://" not in str(path):
+            check_archive(Path(path))
+        loaded: dict[str, Any] = super().load_checkpoint(path, *args, **kwargs)
+        return loaded
 
 
 def check_checkpoint(path: Path, model: LightningModule) -> None:
     """Check that a checkpoint can be loaded into a model, before anything is written.
 
     Args:
-        path: Checkpoint file.
+        path: Checkpoint file, as `resolve_checkpoint` returned it.
         model: Model with the architecture to load into.
 
     Raises:
         ValueError: If the file is no checkpoint, or its weights have other names or shapes than the model's.
     """
-    if zipfile.is_zipfile(path) and not is_whole(path):
-        raise ValueError(f"{path} is damaged: its checksums do not match")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from lightning_template import slurm
+from lightning_template.digests import check_text
 from lightning_template.errors import nearest
-from lightning_template.runs import CHECKPOINT_WORDS, resolve_checkpoint, run_of
+from lightning_template.resolve import CHECKPOINT_WORDS, resolve_checkpoint, run_of
 
 EVALUATING = ("validate", "test", "predict")
 NO_CHECKPOINT = ("--allow_untrained", "--print_config", "help")
@@ -44,7 +45,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     """
     subcommand, *options = args
     config_files = _values(options, "--config", "-c")
-    configs = [_read_config(Path(file)) for file in config_files]
+    configs = [read_config(Path(file)) for file in config_files]
 
     def setting(option: str) -> Any:
         given = _values(options, f"--{option}")
@@ -65,7 +66,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         options = [*_without(options, "--ckpt_path"), "--ckpt_path", str(checkpoint)]
         if run is not None:
             options = ["--config", str(run / "config.yaml"), *options]
-            configs.insert(0, _read_config(run / "config.yaml"))
+            configs.insert(0, read_config(run / "config.yaml"))
             experiment = experiment or setting("experiment")
     elif subcommand in EVALUATING and not any(option.split("=")[0].endswith(NO_CHECKPOINT) for option in options):
         raise ValueError(
@@ -96,12 +97,19 @@ def _without(options: Sequence[str], name: str) -> list[str]:
     return kept
 
 
-def _read_config(file: Path) -> Mapping[str, Any]:
+def read_config(file: Path) -> Mapping[str, Any]:
+    """Return what a configuration file holds.
+
+    Raises:
+        ValueError: If there is none, it is not YAML of keys and values, or it does not match its digest.
+    """
     if not file.is_file():
         others = [str(other) for other in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
         raise ValueError(f"no configuration file {file}{nearest(str(file), others)}")
     try:
-        config = yaml.safe_load(file.read_text())
+        content = file.read_bytes()
+        check_text(file, content)
+        config = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, Mapping):

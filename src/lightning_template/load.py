@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import torch
-import yaml
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_template.checkpoints import check_checkpoint
-from lightning_template.runs import resolve_checkpoint, run_of
+from lightning_template.command_line import read_config
+from lightning_template.resolve import resolve_checkpoint, run_of
 
 
 def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule]:
@@ -35,7 +35,7 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
     parser = LightningArgumentParser(exit_on_error=False)
     parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
-    config = yaml.safe_load((run / "config.yaml").read_text())
+    config = read_config(run / "config.yaml")
     classes = parser.instantiate_classes(parser.parse_object({key: config[key] for key in ("model", "data")}))
     task: LightningModule = classes.model
     data: LightningDataModule = classes.data

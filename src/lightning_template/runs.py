@@ -1,22 +1,19 @@
-"""Run directories, `lightning_logs/<experiment>/version_N/`, and the checkpoints in them. Imports no torch."""
+"""Run directories, `lightning_logs/<experiment>/version_N/`, and what lies in them. Imports no torch."""
 
-import json
 import logging
 import os
 import re
 import shlex
-import zipfile
-import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_template.digests import dump_json, load_json
+from lightning_template.files import flush, make_folder, write_text
+
 LOGS = "lightning_logs"
 """Folder of all runs, inside the trainer's `default_root_dir`."""
-CHECKPOINT_WORDS = ("best", "last")
-"""Checkpoints that every run keeps, as `checkpoints/<word>.ckpt`."""
-PREVIOUS = "previous"
-"""The last checkpoint but one, for when the last is damaged."""
-
+METRICS_FILE = "metrics.json"
 STATES = ("running", "finished", "interrupted", "failed")
 """What becomes of a run; interrupted by a signal or a kill."""
 STATE_FILE = "state.json"
@@ -37,7 +34,7 @@ def create_run(root: Path, experiment: str) -> Path:
         The new directory.
     """
     folder = root / LOGS / experiment
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     version = 1 + max((version_of(run) for run in find_runs(root, experiment)), default=-1)
     while True:
         try:
@@ -45,6 +42,7 @@ def create_run(root: Path, experiment: str) -> Path:
         except FileExistsError:
             version += 1
         else:
+            flush(folder)
             return folder / f"version_{version}"
 
 
@@ -68,13 +66,13 @@ def read_run(run: Path) -> dict[str, Any]:
         of a failed run, time it `started`, git `commit` and whether it was `dirty`, `best` score and `test` metrics;
         None for what is not known.
     """
-    state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, "metrics.json", "environment.json"))
+    state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, METRICS_FILE, "environment.json"))
     known = {key: state.get(key) for key in ("state", "epochs", "steps", "seconds", "error", "started")}
     if known["state"] not in STATES:
         known["state"] = "finished" if metrics else "interrupted"
     elif known["state"] == "running" and not _is_locked(run / LOCK_FILE):
         known["state"] = "interrupted"
-    best, test = metrics.get("best"), metrics.get("test")
+    test = metrics.get("test")
     return {
         "path": str(run),
         "experiment": run.absolute().parent.name,
@@ -83,20 +81,29 @@ def read_run(run: Path) -> dict[str, Any]:
         "started": known["started"] or environment.get("started"),
         "commit": environment.get("git_commit"),
         "dirty": environment.get("git_dirty"),
-        "best": best if isinstance(best, dict) and {"monitor", "mode", "best_score"} <= best.keys() else None,
-        "test": {name: value for name, value in test.items() if isinstance(value, float)}
-        if isinstance(test, dict)
-        else None,
+        "best": _best(metrics),
+        "test": _floats(test) if isinstance(test, dict) else None,
     }
 
 
+def _best(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what `metrics.json` holds about the best checkpoint, if it is complete."""
+    best = metrics.get("best")
+    return best if isinstance(best, dict) and {"monitor", "mode", "best_score", "best_epoch"} <= best.keys() else None
+
+
+def _floats(values: Any) -> dict[str, float]:
+    """Return the numbers among the entries of a mapping; none of another value."""
+    items = values.items() if isinstance(values, dict) else ()
+    return {name: value for name, value in items if isinstance(value, float)}
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds; nothing if it is not there, half-written or something else."""
+    """Return the entries of a JSON file; none if it is not there, damaged or something else."""
     try:
-        content = json.loads(path.read_text())
+        return load_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _is_locked(path: Path) -> bool:
@@ -121,101 +128,36 @@ def version_of(run: Path) -> int:
     return int(match[1]) if match else -1
 
 
-def run_of(checkpoint: Path) -> Path | None:
-    """Return the run directory that a checkpoint file lies in, or None if it lies in none."""
-    folder = checkpoint.parent if checkpoint.parent.name else checkpoint.absolute().parent
-    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
-
-
-def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "best") -> Path:
-    """Find the checkpoint file that a user means.
-
-    Args:
-        where: `best` or `last` of the newest run of the experiment that has one; or a checkpoint file; or a run
-            directory, whose `prefer` is taken, or else its other checkpoint. A damaged `last` is replaced by the one
-            before it, with a warning.
-        root: Folder that holds `lightning_logs`.
-        experiment: Name of the experiment.
-        prefer: `best` or `last`.
-
-    Raises:
-        ValueError: If there is no such checkpoint, or none that is not damaged.
-    """
-    path = Path(where)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        runs, words = [path], sorted(CHECKPOINT_WORDS, key=lambda word: word != prefer)
-    elif where in CHECKPOINT_WORDS:
-        runs, words = find_runs(root, experiment)[::-1], [where]
-    else:
-        raise ValueError(f"`ckpt_path` must be best, last, a checkpoint file or a run directory, got {where}")
-    for run in runs:
-        for word in words:
-            file, previous = (run / "checkpoints" / f"{name}.ckpt" for name in (word, PREVIOUS))
-            if file.is_file():
-                return _first_whole([file, previous] if word == "last" and previous.is_file() else [file])
-    looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
-    raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: train first, or name another `ckpt_path`")
-
-
-def _first_whole(files: list[Path]) -> Path:
-    """Return the first file that is no damaged checkpoint, and say so if it is not the first file."""
-    whole = next((file for file in files if is_whole(file)), None)
-    if whole is None:
-        raise ValueError(f"damaged, and nothing to use instead: {', '.join(map(str, files))}")
-    if whole != files[0]:
-        _logger.warning("%s is damaged: using the one before it, %s", files[0], whole)
-    return whole
-
-
-def is_whole(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint is what was written: torch keeps a CRC-32 of each part of the archive it writes."""
-    try:
-        with zipfile.ZipFile(checkpoint) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError):  # of altered bytes
-        return False
-
-
-def part_of(path: Path) -> Path:
-    """Return where this process writes what shall take the place of a file once it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
-
-
 def unfinished_files(run: Path) -> list[Path]:
     """Return what processes that were killed left of files that they wrote."""
     return [part for folder in (run, run / "checkpoints") for part in folder.glob(".*.*.[0-9]*")]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old content or the new, never a part."""
-    part = part_of(path)
+def update_json(path: Path, entries: Mapping[str, Any]) -> None:
+    """Merge entries into a JSON file of a run. A damaged file is put aside, with a warning."""
     try:
-        part.write_text(text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def update_metrics(run: Path, entries: dict[str, Any]) -> None:
-    """Merge entries into a run's `metrics.json`."""
-    path = run / "metrics.json"
-    metrics = json.loads(path.read_text()) if path.is_file() else {}
-    write_atomically(path, json.dumps(metrics | entries, indent=2) + "\n")
+        known = load_json(path.read_bytes())
+    except FileNotFoundError:
+        known = {}
+    except (OSError, ValueError) as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        _logger.warning("%s was damaged and is now %s: %s", path, aside.name, " ".join(str(error).split()))
+        known = {}
+    write_text(path, dump_json({**known, **entries}))
 
 
 def summarise(run: Path) -> str:
     """Return what a finished run reached, and the commands to type next."""
-    metrics = json.loads((run / "metrics.json").read_text())
-    best = metrics.get("best")
+    metrics = read_json(run / METRICS_FILE)
+    best = _best(metrics)
     lines = {
         "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
         "run": run,
         "test": command("test", "--ckpt_path", str(run)),
         "dashboard": command("--logdir", str(run.parent.parent), program="tensorboard"),
     }
-    table = _table(metrics.get("final", {}) | metrics.get("test", {}))
+    table = _table(_floats(metrics.get("final")) | _floats(metrics.get("test")))
     return table + "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)
 
 

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_template.runs import PREVIOUS, STATE_FILE, find_runs, read_json
+from lightning_template.resolve import PREVIOUS
+from lightning_template.runs import STATE_FILE, find_runs, read_json
 
 JOB, ARGS = "slurm_job", "slurm_args"
 """Entries of a run's `state.json`: what trained there last."""

@@ -483,7 +483,7 @@ def test_two_processes_fail_alike(data_dir: Path) -> None:
 
 KILL = {
     "downloading": "",
-    "writing": "files.os.fsync = lambda file: (os.truncate(file, 99), os.kill(os.getpid(), 9))",
+    "writing": "os.fsync = lambda file: (os.truncate(file, 99), os.kill(os.getpid(), 9))",
     "all in place": "files.shutil.rmtree = lambda path, **options: path.exists() and os.kill(os.getpid(), 9)",
 }
 

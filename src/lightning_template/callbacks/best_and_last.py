@@ -12,8 +12,10 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template.callbacks.run_directory import run_directory
+from lightning_template.digests import is_whole
+from lightning_template.files import replacing
 from lightning_template.loops import Boundary, resumable_loop
-from lightning_template.runs import is_whole, part_of, update_metrics
+from lightning_template.runs import METRICS_FILE, update_json
 
 
 class BestAndLast(Boundary, Checkpoint):
@@ -91,7 +93,7 @@ class BestAndLast(Boundary, Checkpoint):
                 trainer.save_checkpoint(folder / "best.ckpt")
                 if trainer.is_global_zero:
                     entry = {"monitor": self.monitor, "mode": self.mode, **self.state_dict()}
-                    update_metrics(folder.parent, {"best": entry})
+                    update_json(folder.parent / METRICS_FILE, {"best": entry})
             self._validated_epoch = None
         if trainer.is_global_zero:
             _keep(folder / "last.ckpt", folder / "previous.ckpt")
@@ -133,9 +135,10 @@ def _keep(path: Path, previous: Path) -> None:
     """Give a checkpoint a second name, so that it stays when another takes its place; leave out a damaged one."""
     if not path.is_file() or not is_whole(path):
         return
-    part = part_of(previous)
-    try:
-        part.hardlink_to(path)
-    except OSError:  # a file system without hard links
-        shutil.copyfile(path, part)
-    part.replace(previous)
+    if previous.is_file() and previous.samefile(path):  # killed here once; a rename between the two does nothing
+        return
+    with replacing(previous) as part:
+        try:
+            part.hardlink_to(path)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(path, part)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from lightning_template.callbacks.run_directory import RunDirectory
 from lightning_template.changes import flatten
 from lightning_template.loops import Boundary
+from lightning_template.runs import read_json
 
 OF_THE_TRAINER = (
     "accumulate_grad_batches",
@@ -166,8 +167,7 @@ def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
 def _texts(trainer: Trainer) -> dict[str, str]:
     files = _files(trainer)
     directory = next((cb.run for cb in trainer.callbacks if isinstance(cb, RunDirectory)), None)  # type: ignore[attr-defined]
-    path = directory / "environment.json" if directory else None
-    environment = json.loads(path.read_text()) if path and path.is_file() else {}
+    environment = read_json(directory / "environment.json") if directory else {}
     words = [shlex.quote(word) for word in environment.pop("command", [])]
     command = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in words)
     texts = {

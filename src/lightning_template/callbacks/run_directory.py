@@ -1,6 +1,5 @@
 """The directory that holds what a run leaves behind."""
 
-import json
 import shutil
 import time
 import traceback
@@ -18,7 +17,9 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
 from lightning_template.callbacks.environment import describe_environment
+from lightning_template.digests import dump_json, sign_text
 from lightning_template.errors import Stopped, one_line
+from lightning_template.files import write_text
 
 
 class RunDirectory(Callback):
@@ -99,13 +100,14 @@ class RunDirectory(Callback):
             if is_fitting:
                 self._lock()
             if is_new or is_fitting:
-                environment = json.dumps(describe_environment(), indent=2) + "\n"
-                for name, content in {**self.files, "environment.json": environment}.items():
-                    runs.write_atomically(self.run / name, content)
+                for name, content in self.files.items():
+                    write_text(self.run / name, sign_text(content))
+                write_text(self.run / "environment.json", dump_json(describe_environment()))
             if is_fitting:
                 before = runs.read_json(self.run / runs.STATE_FILE)
                 self._started = before.get("started") or datetime.now(UTC).isoformat(timespec="seconds")
-                self._began = time.monotonic() - (before.get("seconds") or 0.0)
+                seconds = before.get("seconds")
+                self._began = time.monotonic() - (seconds if isinstance(seconds, float) else 0.0)
                 self._keep_state("running", **self.marks)
         except OSError as error:
             if is_new and self.run is not None:
@@ -158,7 +160,7 @@ class RunDirectory(Callback):
                 exception.add_note("a smaller `data.batch_size` or `data.eval_batch_size` needs less")
             path = self.run / "traceback.txt"
             try:
-                runs.write_atomically(path, "".join(traceback.format_exception(exception)))
+                write_text(path, "".join(traceback.format_exception(exception)))
             except OSError as error:  # a full disk may be what failed the run
                 exception.add_note(f"no traceback could be kept: {error}")
             else:
@@ -180,8 +182,7 @@ class RunDirectory(Callback):
         entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}
         if trainer:
             entries |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-        content = {**runs.read_json(path), "error": None, **entries, **more}
-        runs.write_atomically(path, json.dumps(content, indent=2) + "\n")
+        runs.update_json(path, {"error": None, **entries, **more})
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the final metrics of training and validation."""
@@ -203,7 +204,7 @@ class RunDirectory(Callback):
             metrics: dict[str, object] = {name: value.item() for name, value in trainer.callback_metrics.items()}
             if trainer.ckpt_path:
                 metrics["checkpoint"] = str(trainer.ckpt_path)
-            runs.update_metrics(self.run, {entry: metrics})
+            runs.update_json(self.run / runs.METRICS_FILE, {entry: metrics})
 
 
 def run_directory(trainer: Trainer) -> Path:

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from lightning_template.datamodules import fashion_mnist_sources as sources
 from lightning_template.datamodules.data_files import check_regular
+from lightning_template.files import replacing
 
 if TYPE_CHECKING:
     import torch
@@ -211,11 +212,7 @@ def _mend(raw: Path, checksums: Mapping[str, str]) -> None:
 
 
 def _place(raw: Path, name: str, content: bytearray, damaged: Mapping[Path, str]) -> None:
-    unfinished = raw / _SCRATCH / name
-    with unfinished.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(raw / name)
+    with replacing(raw / name, part=raw / _SCRATCH / name) as part:
+        part.write_bytes(content)
     if (packed := raw / f"{name}.gz") in damaged:
         packed.unlink(missing_ok=True)

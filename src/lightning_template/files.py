@@ -1,0 +1,70 @@
+"""Files that are whole or absent, also after a loss of power. Imports no torch."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_CANNOT_FLUSH_FOLDERS = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP, errno.EPERM}
+"""Errors by which Windows and some network file systems say so."""
+
+
+@contextmanager
+def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
+    """Have a file written beside its place, and put it there if the block ends without an error.
+
+    Args:
+        path: The file. Who reads it sees the old content or the new, never a part.
+        part: Where to write, on the same file system; `part_of(path)` if not given.
+
+    Yields:
+        Where to write. Nothing is there.
+    """
+    part = part or part_of(path)
+    part.unlink(missing_ok=True)  # of a killed process; it may be a second name of a good file
+    try:
+        yield part
+        put_in_place(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def part_of(path: Path) -> Path:
+    """Return where this process writes a file before it is put in place."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def put_in_place(part: Path, path: Path) -> None:
+    """Give a written file its name: first its content is on the disk, then its name."""
+    flush(part)
+    part.replace(path)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Wait until the disk holds the content of a file, or the names in a folder."""
+    is_folder = path.is_dir()
+    try:
+        handle = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if not is_folder or error.errno not in _CANNOT_FLUSH_FOLDERS:
+            raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that a loss of power does not take them away."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        flush(folder.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in place of what is there."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
