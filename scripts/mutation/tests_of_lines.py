@@ -1,0 +1,188 @@
+"""The tests that execute a line, and the seconds of each: measured once, kept in `.mutation_cache`.
+
+A test file is measured again when it changes, or what it shares with others, or when a source file is added. Where a
+source changed since, its lines are found by comparing it with the text that was measured.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+from .faults import Fault
+from .forks import Copy, run_all
+
+SECONDS_FOR_A_FILE = 900.0
+
+
+class LinesOfEachTest:
+    """A plugin for pytest: writes seconds and lines of each test that passes."""
+
+    def __init__(self, tree: Path, package: str, output: Path) -> None:
+        self.tree, self.output = tree, output
+        self.coverage = coverage.Coverage(data_file=None, config_file=False, source=[str(tree / package)])
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.failed: set[str] = set()
+
+    def pytest_sessionstart(self) -> None:
+        self.coverage.start()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.coverage.switch_context(item.nodeid)
+        return (yield)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+        if not report.passed:
+            self.failed.add(report.nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file whose tests execute nothing of the package
+            data = self.coverage.get_data()
+        lines: dict[str, dict[str, list[int]]] = defaultdict(dict)
+        for file in data.measured_files():
+            for line, contexts in data.contexts_by_lineno(file).items():
+                for test in contexts:
+                    lines[test].setdefault(str(Path(file).relative_to(self.tree)), []).append(line)
+        tests = {
+            test: {"seconds": round(seconds, 3), "lines": lines[test]}
+            for test, seconds in self.seconds.items()
+            if test not in self.failed
+        }
+        self.output.write_text(json.dumps({"tests": tests, "failed": sorted(self.failed)}))
+
+
+class TestsOfLines:
+    """What the tests execute.
+
+    Args:
+        root: Folder of the project.
+        package: Folder of the sources, relative to it.
+        cap: Seconds of tests, as measured, that are run for one fault at most.
+    """
+
+    def __init__(self, root: Path, package: str, cap: float) -> None:
+        self.root, self.package, self.cap = root, package, cap
+        self.file = root / ".mutation_cache" / "tests_of_lines.json"
+        self.known: dict[str, Any] = {"texts": {}, "files": {}}
+        if self.file.exists():
+            self.known = json.loads(self.file.read_text())
+
+    def measure(self, copies: list[Copy]) -> None:
+        """Measure the test files that are new or changed."""
+        keys = self._keys()
+        sources = {
+            str(path.relative_to(self.root)): path.read_text() for path in (self.root / self.package).rglob("*.py")
+        }
+        versions = {path: _digest(text) for path, text in sources.items()}
+        self.known["files"] = {file: known for file, known in self.known["files"].items() if file in keys}
+        jobs = [file for file, key in keys.items() if self.known["files"].get(file, {}).get("key") != key]
+        for copy, file, result in run_all(copies, iter(jobs), self._start):
+            output = copy.scratch / "measured.json"
+            if result in {"hung", "broken"}:
+                raise SystemExit(f"{file} cannot be measured:\n{(copy.scratch / 'output').read_text()[-3000:]}")
+            measured = json.loads(output.read_text())
+            for test in measured["failed"]:
+                print(f"left out, because it fails or is skipped here: {test}", flush=True)
+            self.known["files"][file] = {"key": keys[file], "versions": versions, **measured}
+            self.known["texts"].update({versions[path]: text for path, text in sources.items()})
+            self._save()
+
+    def _save(self) -> None:
+        used = {version for known in self.known["files"].values() for version in known["versions"].values()}
+        self.known["texts"] = {version: text for version, text in self.known["texts"].items() if version in used}
+        self.file.parent.mkdir(exist_ok=True)
+        new = self.file.with_suffix(".new")
+        new.write_text(json.dumps(self.known))
+        new.replace(self.file)
+
+    def _start(self, copy: Copy, file: str) -> None:
+        copy.start(
+            [file],
+            LinesOfEachTest(copy.tree, self.package, copy.scratch / "measured.json"),
+            SECONDS_FOR_A_FILE,
+        )
+
+    def _keys(self) -> dict[str, str]:
+        """Return each file with tests, and a digest of what decides whether it is measured again."""
+        folders = [
+            folder for name in ("tests", "examples", "docs", self.package) if (folder := self.root / name).is_dir()
+        ]
+        texts = {
+            str(path.relative_to(self.root)): path.read_text()
+            for folder in folders
+            for path in sorted(folder.rglob("*"))
+            if path.suffix in {".py", ".md"} and "__pycache__" not in path.parts
+        }
+        tests = {
+            path for path, text in texts.items() if Path(path).name.startswith("test_") or _has_doctest(path, text)
+        }
+        names = "".join(path for path in texts if path.startswith(self.package))
+        keys = {}
+        for path in tests:
+            words = {"conftest", *re.findall(r"\w+", texts[path])}
+            helpers = [
+                text for other, text in texts.items() if other.startswith("tests/") and Path(other).stem in words
+            ]
+            keys[path] = _digest(names + texts[path] + "".join(helpers))
+        return keys
+
+    def of(self, fault: Fault) -> dict[str, float]:
+        """Return the tests that may see a fault, the fastest first, and the seconds of each."""
+        first, last = fault.lines
+        near: dict[str, float] = {}
+        around: dict[str, float] = {}
+        for file, known in self.known["files"].items():
+            lines = self._lines_now(known["versions"].get(fault.path, ""), fault.path)
+            mirrored = Path(file).stem.startswith(f"test_{Path(fault.path).stem}")
+            for test, measured in known["tests"].items():
+                executed = {lines.get(line, 0) for line in measured["lines"].get(fault.path, ())}
+                if any(first <= line <= last for line in executed):
+                    near[test] = measured["seconds"]
+                elif executed or mirrored:
+                    around[test] = measured["seconds"]
+        return self._fastest(near) or self._fastest(around)
+
+    def in_file(self, file: str) -> dict[str, float]:
+        """Return the tests of a file, the fastest first, and the seconds of each."""
+        return self._fastest({test: known["seconds"] for test, known in self.known["files"][file]["tests"].items()})
+
+    def _fastest(self, tests: dict[str, float]) -> dict[str, float]:
+        total = 0.0
+        chosen: dict[str, float] = {}
+        for test, seconds in sorted(tests.items(), key=lambda pair: pair[1]):
+            total += seconds
+            if total > self.cap and chosen:
+                break
+            chosen[test] = seconds
+        return chosen
+
+    @cache  # noqa: B019 - lives as long as the script
+    def _lines_now(self, version: str, path: str) -> dict[int, int]:
+        """Return for each line of the measured text the one that it is now."""
+        then = self.known["texts"].get(version, "").splitlines()
+        now = (self.root / path).read_text().splitlines()
+        if then == now:
+            return {line: line for line in range(1, len(now) + 1)}
+        blocks = difflib.SequenceMatcher(None, then, now, autojunk=False).get_matching_blocks()
+        return {a + offset + 1: b + offset + 1 for a, b, size in blocks for offset in range(size)}
+
+
+def _has_doctest(path: str, text: str) -> bool:
+    return ">>> " in text and not path.startswith("tests/")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
