@@ -31,7 +31,10 @@ ALLOWED = {
     "signals": {"lightning_template.errors"},
     "slurm": {"lightning_template.resolve", "lightning_template.runs"},
     "completion": set(),
-    "command_line": {"yaml"} | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "slurm")},
+    "values": set(),
+    "yaml_text": {"yaml"},
+    "command_line": {"yaml"}
+    | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "slurm", "yaml_text")},
     "commands": {"yaml", "numpy", "PIL", "rich"}
     | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
     "__main__": {

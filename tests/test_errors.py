@@ -58,6 +58,26 @@ MISTAKES = {
         "`model.lr_scheduler`: torch.optim.lr_scheduler.StepLR needs step_size",
     ),
     "no such accelerator": (["fit", *OLS, "--trainer.accelerator", "gpuu"], "accelerator='gpuu'"),
+    "wrong value of the Trainer": (
+        ["fit", *OLS, "--trainer.accumulate_grad_batches", "0"],
+        "`trainer.accumulate_grad_batches` must be at least 1, got 0",
+    ),
+    "wrong value in a class": (
+        ["fit", *OLS, "--data.batch_size", str(10**30)],
+        f"`data.batch_size` must lie in [-2^63, 2^63), got {10**30}",
+    ),
+    "null": (["fit", *OLS, "--data.batch_size", "null"], "`data.batch_size` must be int, got null"),
+    "wrong seed": (["fit", *OLS, "--seed_everything", "-1"], "`seed_everything` must lie in [0, 2^32), got -1"),
+    "too many devices": (["fit", *OLS, "--trainer.devices", "5000"], "got 5000"),
+    "too many workers": (["fit", *OLS, "--data.num_workers", "100000"], "`data.num_workers` must lie in [0, "),
+    "a config in itself": (["fit", *OLS, "--config", "circle.yaml"], "circle.yaml, line 1: &a contains itself"),
+    "a config in itself within a config": (["fit", *OLS, "--config", "outer.yaml"], "line 1: &a contains itself"),
+    "a config in itself as an option": (["fit", *OLS, "--model", "circle.yaml"], "line 1: &a contains itself"),
+    "an option in itself": (["fit", *OLS, "--model={a: &a [*a]}"], "--model, line 1: &a contains itself"),
+    "nested lists": (
+        ["fit", *OLS, "--model.network.hidden_features", "[" * 3000 + "]" * 3000],
+        "--model.network.hidden_features, line 1: more than 100 lists or mappings within one another",
+    ),
     "no checkpoint given": (["test", *OLS], "`test` needs --ckpt_path"),
     "no checkpoint yet": (["test", *OLS, "--ckpt_path", "best"], "no best.ckpt in 0 runs in lightning_logs/line_ols"),
     "nothing to go on from": (["fit", *OLS, "--ckpt_path", "last"], "no last.ckpt in 0 runs"),
@@ -76,6 +96,8 @@ MISTAKES = {
 @pytest.fixture
 def files(workspace: Path) -> Path:
     (workspace / "broken.yaml").write_text("model: [")
+    (workspace / "circle.yaml").write_text("model: &a {init_args: *a}\n")
+    (workspace / "outer.yaml").write_text("model: circle.yaml\n")
     (workspace / "list.yaml").write_text("- model\n")
     (workspace / "trainer.yaml").write_text("trainer: {max_epoch: 1}\n")
     (workspace / "nested.yaml").write_text("model: {init_args: {optimizer: {init_args: {lrr: 1}}}}\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, get_loader, set_loader
 from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -26,6 +26,8 @@ from lightning_template.errors import Stopped, one_line, shorten
 from lightning_template.loops import patient_with_workers, take_over_signals
 from lightning_template.overrides import strip_defaults
 from lightning_template.runs import summarise
+from lightning_template.values import check_values
+from lightning_template.yaml_text import check_yaml
 
 NAMED_CALLBACKS = {
     "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
@@ -56,6 +58,17 @@ NOT_OF_THE_EXPERIMENT = (
 _logger = logging.getLogger("lightning_template")
 
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}  # abbreviations would let typos pass
+
+_load_yaml = get_loader("yaml")
+
+
+def _load_checked_yaml(text: str) -> Any:
+    """Load what jsonargparse reads by itself, such as a file that is the value of an option."""
+    check_yaml(text, "the configuration")
+    return _load_yaml(text)
+
+
+set_loader("yaml", _load_checked_yaml, (yaml.YAMLError,))
 
 
 def run(command_line: CommandLine) -> None:
@@ -142,6 +155,10 @@ class TemplateCLI(LightningCLI):
         except ArgumentError as error:
             options = self._parser(self.command_line.args[0]).get_defaults().keys()
             raise ValueError(shorten(str(error), options)) from error
+        except RecursionError as error:
+            raise ValueError("the configuration nests too deeply") from error
+        subcommand = self.command_line.args[0]
+        check_values(self.config[subcommand].as_dict(), subcommand)
 
     def instantiate_classes(self) -> None:
         """Build task, data, callbacks and Trainer.

@@ -11,6 +11,7 @@ from lightning_template import slurm
 from lightning_template.digests import check_text
 from lightning_template.errors import nearest
 from lightning_template.resolve import CHECKPOINT_WORDS, resolve_checkpoint, run_of
+from lightning_template.yaml_text import check_yaml
 
 EVALUATING = ("validate", "test", "predict")
 NO_CHECKPOINT = ("--allow_untrained", "--print_config", "help")
@@ -44,6 +45,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         ValueError: If a configuration or a checkpoint cannot be had, or is needed and missing.
     """
     subcommand, *options = args
+    _check_structure(options)
     config_files = _values(options, "--config", "-c")
     configs = [read_config(Path(file)) for file in config_files]
 
@@ -97,11 +99,19 @@ def _without(options: Sequence[str], name: str) -> list[str]:
     return kept
 
 
+def _check_structure(options: Sequence[str]) -> None:
+    """Check the YAML and JSON that options have for values."""
+    for before, option in zip(["", *options], options, strict=False):
+        name, equals, value = option.partition("=") if option.startswith("-") else (before, "=", option)
+        if equals:
+            check_yaml(value, name)
+
+
 def read_config(file: Path) -> Mapping[str, Any]:
     """Return what a configuration file holds.
 
     Raises:
-        ValueError: If there is none, it is not YAML of keys and values, or it does not match its digest.
+        ValueError: If there is none, it is not YAML of keys and values, it has no end, or it does not match its digest.
     """
     if not file.is_file():
         others = [str(other) for other in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
@@ -109,6 +119,7 @@ def read_config(file: Path) -> Mapping[str, Any]:
     try:
         content = file.read_bytes()
         check_text(file, content)
+        check_yaml(content, str(file))
         config = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error

@@ -51,16 +51,16 @@ def in_order(numbers: list[float], size: int) -> Batches:
 TRAIN, TEST = [float(i) for i in range(50)], [float(i) for i in range(100, 120)]
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "batch_size": ({"batch_size": 0}, "batch sizes must be at least 1, got 0 and 1000"),
-    "eval_batch_size": ({"eval_batch_size": -1}, "batch sizes must be at least 1, got 64 and -1"),
+    "batch_size": ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
+    "eval_batch_size": ({"eval_batch_size": -1}, "`eval_batch_size` must be at least 1, got -1"),
     "below": ({"val_fraction": -0.1}, r"`val_fraction` must lie in \[0, 1\), got -0.1"),
     "test_fraction": ({"test_fraction": 1.5}, r"`test_fraction` must lie in \[0, 1\), got 1.5"),
     "one": ({"val_fraction": 1.0}, r"`val_fraction` must lie in \[0, 1\), got 1.0"),
     "nan": ({"val_fraction": float("nan")}, r"`val_fraction` must lie in \[0, 1\), got nan"),
     "val_on_test": ({"val_on_test": True}, "`val_on_test` needs `val_fraction` 0, got 0.1"),
-    "num_workers": ({"num_workers": -1}, "`num_workers` and `seed` must be at least 0, got -1 and 0"),
+    "num_workers": ({"num_workers": -1}, "`num_workers` must be at least 0, got -1"),
     "on_device": ({"on_device": True, "num_workers": 2}, "`on_device` needs `num_workers` 0, .*, got 2"),
-    "seed": ({"seed": -2}, "`num_workers` and `seed` must be at least 0, got 0 and -2"),
+    "seed": ({"seed": -2}, "`seed` must be at least 0, got -2"),
 }
 
 

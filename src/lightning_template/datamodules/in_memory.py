@@ -67,15 +67,19 @@ class InMemoryDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if min(batch_size, eval_batch_size) < 1:
-            raise ValueError(f"batch sizes must be at least 1, got {batch_size} and {eval_batch_size}")
+        for name, number, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ):
+            if number < least:
+                raise ValueError(f"`{name}` must be at least {least}, got {number}")
         for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
             if fraction is not None and not 0 <= fraction < 1:
                 raise ValueError(f"`{name}` must lie in [0, 1), got {fraction}")
         if val_on_test and val_fraction:
             raise ValueError(f"`val_on_test` needs `val_fraction` 0, got {val_fraction}")
-        if num_workers < 0 or seed < 0:
-            raise ValueError(f"`num_workers` and `seed` must be at least 0, got {num_workers} and {seed}")
         if on_device and num_workers:
             raise ValueError(f"`on_device` needs `num_workers` 0, as workers use the CPU, got {num_workers}")
         self.batch_size = batch_size
