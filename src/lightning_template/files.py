@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _CANNOT_FLUSH_FOLDERS = {errno.EACCES, errno.EBADF, errno.EINVAL, errno.EISDIR, errno.ENOTSUP, errno.EPERM}
@@ -62,6 +62,39 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     for folder in missing:
         flush(folder.parent)
+
+
+class HeldFolder:
+    """A folder that a process writes into, and that somebody may delete, move or replace meanwhile.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._handle: int | None = None
+        with suppress(OSError):  # Windows opens no folders
+            self._handle = os.open(path, os.O_RDONLY)  # while it is open, no other folder gets its number
+
+    def check(self) -> None:
+        """Check that the folder is where it was.
+
+        Raises:
+            FileNotFoundError: If it is not.
+        """
+        try:
+            is_there = self._handle is None or os.path.samestat(os.fstat(self._handle), self.path.stat())
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise FileNotFoundError(f"{self.path} was deleted, moved or replaced while this process wrote into it")
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._handle is not None:
+            os.close(self._handle)
+        self._handle = None
 
 
 def write_text(path: Path, text: str) -> None:

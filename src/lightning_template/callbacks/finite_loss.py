@@ -30,3 +30,19 @@ class FiniteLoss(Boundary):
                 f"the loss is {loss.item()} after step {trainer.global_step}: "
                 "lower the learning rate, or look for such values in the data"
             )
+
+
+def check_losses(metrics: Mapping[str, Tensor]) -> None:
+    """Check what a validation or a test measured.
+
+    Args:
+        metrics: Logged quantities by name.
+
+    Raises:
+        FloatingPointError: If one whose name says that it is a loss is infinite or not a number.
+    """
+    for name, value in metrics.items():
+        if "loss" in name.lower() and not torch.isfinite(value).all():
+            raise FloatingPointError(
+                f"{name} is {value.item()}, so no metrics are kept: look for such values in the data and the weights"
+            )

@@ -1,6 +1,5 @@
 """Writes predictions to a table."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from lightning_template.callbacks import plots
 from lightning_template.callbacks.run_directory import run_directory
+from lightning_template.files import part_of, put_in_place
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -69,7 +69,7 @@ class PredictionWriter(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
         self.path = self.path or run_directory(trainer) / "predictions.csv"
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}{self.path.suffix}")
+        self._part = part_of(self.path)
 
     def on_predict_batch_end(
         self,
@@ -111,7 +111,8 @@ class PredictionWriter(Callback):
         table = pyarrow.table(columns)
         if self._writer is None:
             assert self._part is not None
-            self._writer = _open(self._part, table)
+            assert self.path is not None
+            self._writer = _open(self._part, self.path.suffix, table)
         self._writer.write_table(table)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -123,7 +124,7 @@ class PredictionWriter(Callback):
         if self._writer is None or self._part is None or self.path is None:
             return
         self._writer.close()
-        self._part.replace(self.path)
+        put_in_place(self._part, self.path)
         self._writer = None
         if self.figure:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
@@ -138,8 +139,8 @@ class PredictionWriter(Callback):
             self._writer = None
 
 
-def _open(path: Path, table: "Table") -> Any:
-    if path.suffix == ".parquet":
+def _open(path: Path, kind: str, table: "Table") -> Any:
+    if kind == ".parquet":
         from pyarrow.parquet import ParquetWriter
 
         return ParquetWriter(path, table.schema)

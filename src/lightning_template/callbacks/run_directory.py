@@ -17,9 +17,10 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
 from lightning_template.callbacks.environment import describe_environment
+from lightning_template.callbacks.finite_loss import check_losses
 from lightning_template.digests import dump_json, sign_text
 from lightning_template.errors import Stopped, one_line
-from lightning_template.files import write_text
+from lightning_template.files import HeldFolder, write_text
 
 
 class RunDirectory(Callback):
@@ -54,6 +55,7 @@ class RunDirectory(Callback):
         self._entered = False
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
+        self._folder: HeldFolder | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Enter the directory; by now data, checkpoint and optimizer are there."""
@@ -129,6 +131,7 @@ class RunDirectory(Callback):
             self._held.acquire()
         except Timeout as error:
             raise ValueError(f"another process trains in {self.run}") from error
+        self._folder = HeldFolder(self.run)
         for part in runs.unfinished_files(self.run):  # of a process that was killed
             part.unlink(missing_ok=True)
 
@@ -137,12 +140,30 @@ class RunDirectory(Callback):
         self._unlock()
 
     def _unlock(self) -> None:
+        if self._folder is not None:
+            self._folder.close()
         if self._held is not None:
             self._held.release()
+
+    def place(self) -> Path | None:
+        """Return the run directory, None before there is one.
+
+        Raises:
+            FileNotFoundError: If it is no longer the one in which training began. Nothing is written there then: a
+                new directory of its name would hold a part of a run.
+        """
+        if self._folder is not None:
+            self._folder.check()
+        return self.run
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Keep the traceback of a failed run and tell where it is, or how to go on with a stopped one."""
         if not self._entered or self.run is None or not trainer.is_global_zero:
+            self._unlock()
+            return
+        try:
+            self.place()
+        except FileNotFoundError:
             self._unlock()
             return
         is_error = isinstance(exception, Exception)
@@ -178,6 +199,7 @@ class RunDirectory(Callback):
     def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
         if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):
             return
+        self.place()
         path = self.run / runs.STATE_FILE
         entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}
         if trainer:
@@ -191,24 +213,39 @@ class RunDirectory(Callback):
             self._keep_state("finished", trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metrics of a validation that is not part of training."""
+        """Keep the metrics of a validation that is not part of training.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._keep_metrics(trainer, "validate")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metrics of a test."""
+        """Keep the metrics of a test.
+
+        Raises:
+            FloatingPointError: If a loss is not finite.
+        """
         self._keep_metrics(trainer, "test")
 
     def _keep_metrics(self, trainer: Trainer, entry: str) -> None:
-        if self.run is not None and trainer.is_global_zero:
+        if entry != "final":
+            check_losses(trainer.callback_metrics)
+        if self.place() is not None and trainer.is_global_zero:
             metrics: dict[str, object] = {name: value.item() for name, value in trainer.callback_metrics.items()}
             if trainer.ckpt_path:
                 metrics["checkpoint"] = str(trainer.ckpt_path)
+            assert self.run is not None
             runs.update_json(self.run / runs.METRICS_FILE, {entry: metrics})
 
 
 def run_directory(trainer: Trainer) -> Path:
-    """Return where a trainer's callbacks keep their files: its `RunDirectory`'s or else its log directory."""
+    """Return where a trainer's callbacks keep their files: its `RunDirectory`'s or else its log directory.
+
+    Raises:
+        FileNotFoundError: If that was deleted, moved or replaced since training began.
+    """
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    directory = next((callback.run for callback in callbacks if isinstance(callback, RunDirectory)), None)
+    directory = next((callback.place() for callback in callbacks if isinstance(callback, RunDirectory)), None)
     return directory or Path(trainer.log_dir or trainer.default_root_dir)
