@@ -30,6 +30,7 @@ ALLOWED = {
     "errors": set(),
     "signals": {"lightning_template.errors"},
     "slurm": {"lightning_template.resolve", "lightning_template.runs"},
+    "streams": set(),
     "completion": set(),
     "values": set(),
     "yaml_text": {"yaml"},
@@ -38,7 +39,8 @@ ALLOWED = {
     "commands": {"yaml", "numpy", "PIL", "rich"}
     | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
     "__main__": {
-        f"lightning_template.{name}" for name in ("cli", "command_line", "commands", "completion", "errors", "signals")
+        f"lightning_template.{name}"
+        for name in ("cli", "command_line", "commands", "completion", "errors", "signals", "streams")
     },
 }
 """What each room may import besides itself, the standard library and the package's version."""

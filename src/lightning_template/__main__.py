@@ -1,18 +1,23 @@
 """The `lightning-template` command: answers at once what needs no torch, and hands the rest to the Trainer's CLI."""
 
 import os
+import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_template import __version__
 from lightning_template.completion import bash_completion
-from lightning_template.errors import Stopped, nearest, one_line
+from lightning_template.errors import Stopped, nearest, one_line, printable
 from lightning_template.signals import stop_signals
+from lightning_template.streams import tolerant_output
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new")
 OF_THE_TRAINER = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
+PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_config")
+"""Ends of the options that have something printed and nothing done."""
 HELP = """\
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
        lightning-template check --config FILE [options]
@@ -61,6 +66,25 @@ def main() -> int:
         Exit status: 0, 1 for a failed run, 2 for a mistake of the user's, 128 + its number after a signal.
     """
     args = sys.argv[1:]
+    with tolerant_output() as output:
+        status = _run(args)
+        output.flush()
+        if status == 0 and output.failure is not None and _only_prints(args):
+            if isinstance(output.failure, BrokenPipeError):  # `| head` has read enough
+                return 128 + signal.SIGPIPE
+            reason = getattr(output.failure, "strerror", None) or one_line(output.failure)
+            sys.stderr.write(f"lightning-template: error: cannot write the output: {reason}\n")
+            return 1
+    return status
+
+
+def _only_prints(args: Sequence[str]) -> bool:
+    """Tell whether a command line is there for what it prints; others have done their work by then."""
+    names = {arg.split("=")[0] for arg in args}
+    return args[:1] == ["runs"] or any(name.startswith("-") and name.endswith(PRINTING) for name in names) or not args
+
+
+def _run(args: Sequence[str]) -> int:
     debug = "--debug" in args or os.environ.get(DEBUG_VARIABLE, "0") != "0"
     try:
         return _dispatch([arg for arg in args if arg != "--debug"])
@@ -69,16 +93,17 @@ def main() -> int:
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning exits with 1 after an interrupt
             return 130
-        if isinstance(error, Stopped) and error.message:
-            sys.stderr.write(f"lightning-template: {error.message}\n")
-        raise
+        message = error.message if isinstance(error, Stopped) else error.code if isinstance(error.code, str) else ""
+        if message:
+            sys.stderr.write(f"lightning-template: {printable(message)}\n")
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
     except Exception as error:
         if debug:
             traceback.print_exc()
         is_users = isinstance(error, ValueError)
         notes = getattr(error, "__notes__", [] if is_users or debug else ["--debug shows the traceback"])
         kind = "" if is_users else f"{type(error).__name__}: "
-        sys.stderr.write(f"lightning-template: error: {kind}{'; '.join([one_line(error), *notes])}\n")
+        sys.stderr.write(f"lightning-template: error: {kind}{printable('; '.join([one_line(error), *notes]))}\n")
         return 2 if is_users else 1
 
 

@@ -22,7 +22,7 @@ from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
 from lightning_template.command_line import CommandLine
-from lightning_template.errors import Stopped, one_line, shorten
+from lightning_template.errors import Stopped, one_line, printable, shorten
 from lightning_template.loops import patient_with_workers, take_over_signals
 from lightning_template.overrides import strip_defaults
 from lightning_template.runs import summarise
@@ -90,6 +90,10 @@ class _Stderr(logging.StreamHandler[Any]):
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr
         super().emit(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a line that steers no terminal, whatever a file has put into it."""
+        return printable(super().format(record))
 
 
 def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule]]:

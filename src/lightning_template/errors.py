@@ -29,6 +29,23 @@ class Stopped(SystemExit):
         self.message = f"stopped by {name}" + (f" after step {step}" if step is not None else "") if speaks else ""
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text whose characters that steer a terminal are escaped.
+
+    Args:
+        text: Text from anywhere, such as a file.
+        keep: Characters that stay all the same.
+
+    Example:
+        >>> printable("red: \x1b[31m")
+        'red: \\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    kept = (char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text)
+    return "".join(kept)
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """Return a hint that names the most similar of `words`, or nothing if none is similar.
 

@@ -10,9 +10,9 @@ from types import FrameType
 
 from lightning_template.errors import Stopped
 
+ALWAYS = (signal.SIGINT, signal.SIGTERM)
 # SIGHUP: the terminal is gone, such as that of an ssh session. SIGUSR1: the time that SLURM gives is nearly over.
-STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name))
-UNHANDLED = (signal.SIG_DFL, signal.default_int_handler)
+STOPPING = (*ALWAYS, *(getattr(signal, name) for name in ("SIGHUP", "SIGUSR1") if hasattr(signal, name)))
 
 
 class StopSignals:
@@ -20,8 +20,8 @@ class StopSignals:
 
     While it listens, the signal raises `Stopped` at once. While it holds, as in training, the loop looks at `received`
     and stops where it can go on later. Another SIGINT interrupts at once; other signals after the first one change
-    nothing, since schedulers send several. A signal that is ignored or handled by somebody else is left alone: `nohup`
-    has SIGHUP ignored.
+    nothing, since schedulers send several. SIGHUP and SIGUSR1 that are ignored or handled by somebody else are left
+    alone: `nohup` has SIGHUP ignored.
 
     A terminal or a scheduler sends signals to the workers of a DataLoader too. That these end is then no reason to
     break off the step that is going on, as torch would when it hears of it; nor, when the run has failed already, to
@@ -46,7 +46,7 @@ class StopSignals:
             yield  # it listens already; elsewhere than in the main thread Python takes no handlers
             return
         self.received, self._process = None, os.getpid()
-        taken = [number for number in STOPPING if signal.getsignal(number) in UNHANDLED]
+        taken = [number for number in STOPPING if number in ALWAYS or signal.getsignal(number) == signal.SIG_DFL]
         before = {number: signal.signal(number, self._receive) for number in taken}
         try:
             yield

@@ -1,5 +1,6 @@
 """Runs of several processes of which some end."""
 
+import json
 import os
 import signal
 import subprocess
@@ -26,14 +27,19 @@ def wait_until(is_true: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
+def has_written_a_checkpoint(process: subprocess.Popen[str]) -> bool:
+    return (RUN / "checkpoints" / "last.ckpt").is_file()
+
+
 @contextmanager
-def fit(*args: str) -> Iterator[subprocess.Popen[str]]:
-    """Start a run in a process group of its own, and wait until it has written a checkpoint."""
+def fit(
+    *args: str, until: Callable[[subprocess.Popen[str]], bool] = has_written_a_checkpoint
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a run in a process group of its own, and wait until something is true of it."""
     command = [sys.executable, "-m", "lightning_template", "fit", *FIT, *args]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
-            last = RUN / "checkpoints" / "last.ckpt"
-            wait_until(lambda: last.is_file() or process.poll() is not None, 150)
+            wait_until(lambda: until(process) or process.poll() is not None, 150)
             assert process.poll() is None, process.stderr and process.stderr.read()
             yield process
         finally:
@@ -64,6 +70,22 @@ def test_a_signal_to_the_workers_too(number: signal.Signals, workspace: Path) ->
         assert f"stopped by {number.name} after step {load()['global_step']}; to go on: " in err
         assert "Traceback" not in err
         assert nothing_is_half_written()
+        wait_until(lambda: not processes_of(process.pid), 10)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.2])
+def test_a_signal_while_the_workers_start(seconds: float, workspace: Path) -> None:
+    def workers_start(process: subprocess.Popen[str]) -> bool:
+        return (RUN / "environment.json").is_file() and len(processes_of(process.pid)) > 1
+
+    with fit("--data.num_workers=2", until=workers_start) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert json.loads((RUN / "state.json").read_text())["state"] == "interrupted"
+        assert "stopped by SIGTERM" in err.splitlines()[-1]
+        assert "Traceback" not in err
         wait_until(lambda: not processes_of(process.pid), 10)
 
 
