@@ -18,6 +18,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from lightning_template import slurm
 from lightning_template.callbacks import PredictionWriter, RunDirectory
+from lightning_template.callbacks.data_digests import DataDigests
 from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
@@ -242,8 +243,9 @@ class TemplateCLI(LightningCLI):
             tensorboard,
             slurm.mark(self.command_line.typed),
         )
+        digests = DataDigests(self.files, self.command_line.run, bool(self._get(self.config, "allow_changes", False)))
         trainer = super().instantiate_trainer(
-            callbacks=[self.run_directory, *callbacks],
+            callbacks=[digests, self.run_directory, *callbacks],
             plugins=plugins,
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

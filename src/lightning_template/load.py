@@ -1,14 +1,18 @@
 """Trained tasks in Python."""
 
+import logging
 from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_template.callbacks.data_digests import change_of_data, describe_data
 from lightning_template.checkpoints import check_checkpoint
 from lightning_template.command_line import read_config
 from lightning_template.resolve import resolve_checkpoint, run_of
+
+_logger = logging.getLogger("lightning_template")
 
 
 def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule]:
@@ -45,4 +49,6 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
     data.prepare_data()
     for stage in ("fit", "test"):
         data.setup(stage)
+    if change := change_of_data(run, describe_data(data)):
+        _logger.warning("other data than in training: %s", change)
     return task.eval(), data

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules import fashion_mnist_files as files
+from lightning_template.datamodules.data_files import DataDigest
 from lightning_template.datamodules.image_files import ImageFiles, find_images
 from lightning_template.datamodules.in_memory import InMemoryDataModule
 from lightning_template.datamodules.loading import Inputs
@@ -68,6 +69,10 @@ class FashionMNISTDataModule(InMemoryDataModule):
             ValueError: If a file is missing or is not what it should be.
         """
         return files.read(self.data_dir, files.CHECKSUMS)
+
+    def data_digests(self) -> dict[str, DataDigest]:
+        """Return the digests that `load` compares the files with."""
+        return {name: DataDigest(str(self.data_dir), checksum) for name, checksum in files.CHECKSUMS.items()}
 
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
         """Find images, which keep their proportions and get black beside them, as it is around those of the data."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.data_files import check_regular
+from lightning_template.datamodules.data_files import MAX_HASHED_BYTES, DataDigest, check_regular, digest_of_folder
 from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images, images_among
 from lightning_template.datamodules.in_memory import Split
 from lightning_template.datamodules.loading import Inputs
@@ -96,6 +96,16 @@ class ImageFolderDataModule(NormalizedDataModule):
     def adapt(self, inputs: Inputs, indices: Tensor) -> None:
         """Measure mean and standard deviation of each channel, of at most `MAX_MEASURED` images."""
         super().adapt(inputs, indices[:: -(-len(indices) // MAX_MEASURED)])
+
+    def data_digests(self) -> dict[str, DataDigest]:
+        """Return a digest for each folder of a class: of names, sizes and, up to `MAX_HASHED_BYTES` in all, content."""
+        parts = self._part_folders().values() or [self.data_dir]
+        images = {folder: _images(folder) for part in parts for folder in _folders(part)}
+        size = sum(Path(path).stat().st_size for paths in images.values() for path in paths)
+        return {
+            folder.relative_to(self.data_dir).as_posix(): digest_of_folder(folder, paths, size <= MAX_HASHED_BYTES)
+            for folder, paths in images.items()
+        }
 
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
         """Find images anywhere, which are decoded as those of the folder are."""

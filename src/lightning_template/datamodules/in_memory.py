@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_template.datamodules.augmentation import Augmentation
+from lightning_template.datamodules.data_files import DataDigest
 from lightning_template.datamodules.loading import (
     BatchOrder,
     InMemoryLoader,
@@ -129,6 +130,13 @@ class InMemoryDataModule(LightningDataModule):
             ValueError: If they cannot be read.
         """
         raise ValueError(f"{type(self).__name__} predicts the test set alone: it must define `read` to take files")
+
+    def data_digests(self) -> dict[str, DataDigest]:
+        """Return a digest for each file that `load` reads, by a name that stays the same where the file moves.
+
+        A run keeps them, and is not resumed by mistake with other data.
+        """
+        return {}
 
     def predict_on(self, paths: Sequence[str], invert: bool = False) -> None:
         """Have `predict_dataloader` serve what `read` returns for these arguments, instead of the test set."""

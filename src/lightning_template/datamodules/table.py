@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 
+from lightning_template.datamodules.data_files import DataDigest, digest_of_file
 from lightning_template.datamodules.in_memory import Split, only_file
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
@@ -90,6 +91,11 @@ class TableDataModule(NormalizedDataModule):
         for name, column in zip(self.targets, train[1][:, None].flatten(1).unbind(1), strict=True):
             check_targets_differ(f"{self.path}, column {name!r}", column)
         return train, self._split(TableFile(self.test_path)) if self.test_path else None
+
+    def data_digests(self) -> dict[str, DataDigest]:
+        """Return the digests of the tables."""
+        paths = {"path": self.path, "test_path": self.test_path}
+        return {name: digest_of_file(path) for name, path in paths.items() if path is not None}
 
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
         """Read the columns of the inputs from a table."""

@@ -174,7 +174,7 @@ def _read(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
-        return parquet.read_table(path, partitioning=None)
+        return parquet.read_table(path, partitioning=None, page_checksum_verification=True)
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.data_files import check_regular
+from lightning_template.datamodules.data_files import DataDigest, check_archive, check_regular, digest_of_archive
 from lightning_template.datamodules.in_memory import Split, only_file
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ, not_found
@@ -91,6 +91,10 @@ class TensorsDataModule(NormalizedDataModule):
             self.num_classes = int(targets.max()) + 1
         return splits[0], test
 
+    def data_digests(self) -> dict[str, DataDigest]:
+        """Return the digest of the file."""
+        return {"path": digest_of_archive(self.path)}
+
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
         """Read the array of the inputs from a file.
 
@@ -152,6 +156,7 @@ def _open(path: Path) -> Mapping[str, Any]:
     check_regular(path)
     if not zipfile.is_zipfile(path):  # which both kinds are
         raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`")
+    check_archive(path)
     try:
         arrays = (
             torch.load(path, map_location="cpu", weights_only=True, mmap=True)
