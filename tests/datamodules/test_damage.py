@@ -50,11 +50,13 @@ def every_flip_is_seen(path: Path, step: int) -> None:
     values = arrays(5)
     whole = write(path, values).read_bytes()
     refused = 0
-    for number in range(0, 8 * len(whole), step):
+    at_the_end = range(8 * (len(whole) - 120), 8 * len(whole), min(step, 9))  # on which all else depends
+    numbers = [*range(0, 8 * len(whole), step), *at_the_end]
+    for number in numbers:
         path.write_bytes(whole)
         flip(path, number // 8, number % 8)
         refused += is_refused_or_equal(path, values)
-    assert refused > 8 * len(whole) // step // 3  # the rest is padding, and what nobody reads
+    assert refused > len(numbers) // 3  # the rest is padding, and what nobody reads
 
 
 @pytest.mark.parametrize("suffix", ["pt", "npz"])

@@ -50,7 +50,7 @@ def check_archive(path: Path) -> None:
             damaged = next((info.filename for info in archive.infolist() if info.external_attr & 0x10), None)
             damaged = damaged or archive.testzip()
     except Exception as error:  # altered bytes raise any kind of them
-        raise ValueError(f"{path} is damaged: {error}; {_REMEDY}") from error
+        raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`: {error}") from error
     if damaged:
         raise ValueError(f"{path} is damaged: the checksum of its part {damaged} does not match; {_REMEDY}")
 

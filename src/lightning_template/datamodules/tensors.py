@@ -154,8 +154,6 @@ def _open(path: Path) -> Mapping[str, Any]:
     if path.suffix not in (".pt", ".npz"):
         raise ValueError(f"a file of arrays must end in .pt or .npz, got {path}")
     check_regular(path)
-    if not zipfile.is_zipfile(path):  # which both kinds are
-        raise ValueError(f"{path} must be a whole file from `torch.save` or `numpy.savez`")
     check_archive(path)
     try:
         arrays = (
