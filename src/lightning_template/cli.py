@@ -19,6 +19,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning_template import slurm
 from lightning_template.callbacks import PredictionWriter, RunDirectory
 from lightning_template.callbacks.data_digests import DataDigests
+from lightning_template.callbacks.observer import Guard
 from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
@@ -324,7 +325,8 @@ class TemplateCLI(LightningCLI):
             best = run / "checkpoints" / "best.ckpt"  # without validation there is none: the last weights are tested
             path = best if best.is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
-        self._say(summarise(run))
+        summary = Guard()("the summary", summarise, run)
+        self._say(summary or "")
 
     def after_predict(self) -> None:
         """Tell where the predictions are."""

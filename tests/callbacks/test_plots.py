@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
-from lightning_template.callbacks import plots
+from lightning_template.callbacks import pictures, plots
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -46,8 +46,8 @@ def test_the_calibration_error_is_that_of_a_plain_loop(samples: tuple[Tensor, Te
     expected = sum(
         abs(sum(confidence for confidence, _ in items) - sum(right for _, right in items)) for items in bins.values()
     ) / len(targets)
-    figure, error = plots.calibration(predictions, targets)
-    assert error == pytest.approx(expected, abs=1e-5)
+    assert plots.calibration_error(predictions, targets) == pytest.approx(expected, abs=1e-5)
+    figure = plots.calibration(predictions, targets)
     assert f"expected calibration error {expected:.3f}" in texts(figure)
 
 
@@ -64,7 +64,7 @@ def test_figures_name_classes_and_values(samples: tuple[Tensor, Tensor]) -> None
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_show_truth_and_prediction(channels: int, samples: tuple[Tensor, Tensor]) -> None:
     predictions, targets = samples
-    figure = plots.images(torch.randn(8, channels, 9, 7), predictions[:8], targets[:8], NAMES)
+    figure = pictures.images(torch.randn(8, channels, 9, 7), predictions[:8], targets[:8], NAMES)
     (axes,) = figure.axes
     assert len(axes.images) == len(axes.texts) == 8
     for label, probabilities, target in zip(axes.texts, predictions, targets.tolist(), strict=False):
@@ -91,4 +91,4 @@ def test_several_inputs_are_drawn_over_the_prediction() -> None:
 
 def test_filters_of_grey_and_colour() -> None:
     for shape in ((13, 1, 3, 3), (5, 3, 3, 3)):
-        assert len(plots.filters(torch.randn(*shape)).axes[0].images) == shape[0]
+        assert len(pictures.filters(torch.randn(*shape)).axes[0].images) == shape[0]

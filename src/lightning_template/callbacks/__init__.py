@@ -1,4 +1,4 @@
-"""Callbacks: they observe a run and keep its results; none takes part in training."""
+"""Callbacks: they observe a run and keep its results; only two, `FiniteLoss` and `OptimizerOptions`, act on it."""
 
 from lightning_template.callbacks.best_and_last import BestAndLast
 from lightning_template.callbacks.dashboard import Dashboard

@@ -1,10 +1,11 @@
 """Keeps the best and the last checkpoint of a run."""
 
+import logging
 import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -12,23 +13,27 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template.callbacks.run_directory import run_directory
+from lightning_template.callbacks.watched import AUTO, Mode, choose, mode_of, why_none
 from lightning_template.digests import is_whole
 from lightning_template.files import replacing
-from lightning_template.loops import Boundary, resumable_loop
+from lightning_template.loops import Boundary, logged_in_validation, resumable_loop
 from lightning_template.runs import METRICS_FILE, update_json
+
+_logger = logging.getLogger("lightning_template")
 
 
 class BestAndLast(Boundary, Checkpoint):
     """Writes `checkpoints/last.ckpt` after each epoch or validation and `best.ckpt` when `monitor` improved.
 
     Both are written at boundaries, so that a run that goes on from them ends as one that was never stopped. The last
-    checkpoint but one is kept as `previous.ckpt`. Without validation there is no `best.ckpt`.
+    checkpoint but one is kept as `previous.ckpt`. Without validation, or a quantity to watch, there is no `best.ckpt`.
 
     Lightning's `ModelCheckpoint` writes `last.ckpt` only where it also wrote a best one (Lightning issue 19189).
 
     Args:
-        monitor: Logged quantity that decides which checkpoint is best; the task's `monitor` if not given.
-        mode: Whether its smallest or its largest value is best; the task's `mode` if not given.
+        monitor: Logged quantity that decides which checkpoint is best; null for none. If not given, it is the task's
+            `monitor`, or else the validation's loss or only quantity.
+        mode: Whether its smallest or its largest value is best; if not given, as the task or the name says.
         every_n_steps: Number of optimizer steps after which `last.ckpt` is written too, if at all.
         every_minutes: Minutes after which `last.ckpt` is written too, if at all: the most that a kill can lose.
 
@@ -38,8 +43,8 @@ class BestAndLast(Boundary, Checkpoint):
 
     def __init__(
         self,
-        monitor: str | None = None,
-        mode: Literal["min", "max"] | None = None,
+        monitor: str | None = AUTO,
+        mode: Mode | None = None,
         every_n_steps: int | None = None,
         every_minutes: float | None = 10,
     ) -> None:
@@ -55,33 +60,67 @@ class BestAndLast(Boundary, Checkpoint):
         self.best_step: int | None = None
         self._validated_epoch: int | None = None  # of a validation that no checkpoint followed yet
         self._saved_at = time.monotonic()
+        self._is_told = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take `monitor` and `mode` from the task where they were not given."""
-        self.monitor = self.monitor or getattr(pl_module, "monitor", "val/loss")
-        self.mode = self.mode or getattr(pl_module, "mode", "min")
-        if stage == "fit":
-            resumable_loop(trainer)
-            self._saved_at = time.monotonic()
+        """Take `monitor` and `mode` from the task where they were not given.
+
+        Raises:
+            ValueError: If nothing tells whether `monitor` is to be low or high.
+        """
+        if stage != "fit":
+            return
+        self._take_from(pl_module)
+        resumable_loop(trainer)
+        self._saved_at = time.monotonic()
+
+    def _take_from(self, pl_module: LightningModule) -> None:
+        of_task = getattr(pl_module, "monitor", AUTO)
+        if self.monitor == AUTO:
+            self.monitor = of_task
+        if self.monitor in (None, AUTO) or self.mode:
+            return
+        if self.monitor == of_task:
+            self.mode = getattr(pl_module, "mode", None)
+        self.mode = self.mode or mode_of(self.monitor)
+        if self.mode is None:
+            raise ValueError(f"`mode` must be given, min or max: the name of `monitor` {self.monitor} does not tell")
+
+    def settle(self, trainer: Trainer) -> None:
+        """Choose what to watch, after a validation, if nobody did."""
+        if self.monitor != AUTO:
+            return
+        names = logged_in_validation(trainer)
+        chosen = choose(names)
+        if chosen:
+            self.monitor, self.mode = chosen
+        if trainer.is_global_zero and (chosen or not self._is_told):
+            self._is_told = True
+            line = f"best.ckpt is that of the {self.mode}imum {self.monitor}" if chosen else why_none(names)
+            _logger.info("%s", line)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the best score so far and when it was reached."""
-        return {"best_score": self.best_score, "best_epoch": self.best_epoch, "best_step": self.best_step}
+        """Return what is watched, the best score so far and when it was reached."""
+        names = ("monitor", "mode", "best_score", "best_epoch", "best_step")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.__dict__.update(state_dict)
+        """Restore what `state_dict` returned, unless something else is watched now."""
+        if self.monitor == AUTO or (self.monitor, self.mode) == (state_dict["monitor"], state_dict["mode"]):
+            self.__dict__.update(state_dict)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember that there is something to compare."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._validated_epoch = trainer.current_epoch
+            self.settle(trainer)
 
     def on_boundary(self, trainer: Trainer, pl_module: LightningModule, epoch_ended: bool, stops: bool) -> None:
         """Save what is due.
 
         Raises:
             FloatingPointError: If a weight is not finite: no checkpoint takes the place of a good one then.
+            ValueError: If the validation did not log `monitor`.
         """
         validated = self._validated_epoch is not None
         if not (epoch_ended or stops or validated or self._interval_is_over(trainer)):
@@ -92,13 +131,14 @@ class BestAndLast(Boundary, Checkpoint):
             if self._improved(trainer):
                 trainer.save_checkpoint(folder / "best.ckpt")
                 if trainer.is_global_zero:
-                    entry = {"monitor": self.monitor, "mode": self.mode, **self.state_dict()}
-                    update_json(folder.parent / METRICS_FILE, {"best": entry})
+                    update_json(folder.parent / METRICS_FILE, {"best": self.state_dict()})
             self._validated_epoch = None
         if trainer.is_global_zero:
             _keep(folder / "last.ckpt", folder / "previous.ckpt")
         trainer.save_checkpoint(folder / "last.ckpt")
         self._saved_at = time.monotonic()
+        if validated:
+            self._check_monitor(trainer)
 
     def _interval_is_over(self, trainer: Trainer) -> bool:
         if self.every_n_steps and trainer.global_step % self.every_n_steps == 0:
@@ -108,10 +148,14 @@ class BestAndLast(Boundary, Checkpoint):
         is_over = time.monotonic() - self._saved_at >= 60 * self.every_minutes
         return trainer.strategy.reduce_boolean_decision(is_over, all=False)  # ranks have clocks of their own
 
+    def _check_monitor(self, trainer: Trainer) -> None:
+        if self.monitor not in (None, AUTO, *trainer.callback_metrics):
+            logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise ValueError(f"`monitor` must be one of the logged quantities ({logged}), got {self.monitor}")
+
     def _improved(self, trainer: Trainer) -> bool:
         if self.monitor not in trainer.callback_metrics:
-            logged = ", ".join(sorted(trainer.callback_metrics))
-            raise ValueError(f"`monitor` must be one of the logged quantities ({logged}), got {self.monitor}")
+            return False
         score = trainer.callback_metrics[self.monitor].item()
         improved = math.isfinite(score) and (self.best_score is None or self._is_better(score, self.best_score))
         if trainer.strategy.reduce_boolean_decision(improved):  # all ranks save, or none

@@ -1,23 +1,23 @@
 """What TensorBoard shows beside scalars and figures: charts, hyper-parameters, texts, the network's graph."""
 
 import json
-import logging
 import math
 import shlex
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.module import _jit_is_scripting
-from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import Tensor
 
+from lightning_template.callbacks.best_and_last import BestAndLast
+from lightning_template.callbacks.observer import Observer, untouched
 from lightning_template.callbacks.run_directory import RunDirectory
+from lightning_template.callbacks.tensorboard import experiments
 from lightning_template.changes import flatten
-from lightning_template.loops import Boundary
+from lightning_template.loops import logged_in_validation
 from lightning_template.runs import read_json
 
 OF_THE_TRAINER = (
@@ -30,10 +30,8 @@ OF_THE_TRAINER = (
 )
 """Options of the Trainer that belong to a recipe; the others say where and how it runs."""
 
-_logger = logging.getLogger("lightning_template")
 
-
-class Dashboard(Boundary):
+class Dashboard(Observer):
     """Fills TensorBoard's Custom Scalars, HPARAMS, Text and Graphs.
 
     HPARAMS has the configuration as columns, those first in which runs differ, and beside it the last value of each
@@ -58,9 +56,7 @@ class Dashboard(Boundary):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show what explains the run."""
-        for experiment in experiments(trainer):
-            for name, text in _texts(trainer).items():
-                experiment.add_text(name, text, trainer.fit_loop.epoch_loop._batches_that_stepped)
+        self.guard("texts of the dashboard", _add_texts, trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -70,18 +66,19 @@ class Dashboard(Boundary):
             self.graph = False
             inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
             if isinstance(inputs, Tensor):
-                for experiment in experiments(trainer):
-                    _add_graph(experiment, pl_module, inputs[:1])
+                self.guard("the network's graph", _add_graph, trainer, pl_module, inputs[:1])
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the metrics of the best validation so far."""
-        monitor = getattr(pl_module, "monitor", None)
-        if trainer.sanity_checking or not trainer.validating or monitor not in trainer.callback_metrics:
+        if trainer.sanity_checking or not trainer.validating:
             return
-        logged = trainer.callback_metrics.items()
-        metrics = {name: value.item() for name, value in logged if name == monitor or name.startswith("val/")}
-        score, sign = metrics[monitor], 1 if getattr(pl_module, "mode", "min") == "max" else -1
-        if math.isfinite(score) and (not self.best or sign * score > sign * self.best[monitor]):
+        monitor, mode = _watched(trainer, pl_module)
+        names = logged_in_validation(trainer)
+        metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name in (*names, monitor)}
+        if monitor not in metrics:
+            return
+        score, sign = metrics[monitor], 1 if mode == "max" else -1
+        if math.isfinite(score) and (monitor not in self.best or sign * score > sign * self.best[monitor]):
             self.best = metrics
         for logger in trainer.loggers:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped
@@ -89,24 +86,40 @@ class Dashboard(Boundary):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Arrange charts and hyper-parameters, once it is known what is logged."""
-        if self._is_arranged:
-            return
-        from torch.utils.tensorboard.summary import hparams  # takes a second: imports tensorboard
-
-        self._is_arranged = True
-        values = hyper_parameters(yaml.safe_load(_files(trainer).get("config.yaml", "{}")))
-        for experiment in experiments(trainer):
-            experiment.add_custom_scalars(_charts(trainer.callback_metrics))
-            # The first would give all runs the columns of one of them; without it TensorBoard collects those of each.
-            for summary in hparams(values, {})[1:]:  # type: ignore[no-untyped-call]
-                experiment.file_writer.add_summary(summary)
+        if not self._is_arranged:
+            self._is_arranged = True
+            self.guard("charts of the dashboard", _add_charts, trainer)
+            self.guard("hyper-parameters of the dashboard", _add_hyper_parameters, trainer)
 
 
-def experiments(trainer: Trainer) -> list[Any]:
-    """Return the writers of TensorBoard of a trainer that logs; none in other ranks than the first."""
-    if not trainer.is_global_zero:
-        return []
-    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+def _watched(trainer: Trainer, pl_module: LightningModule) -> tuple[str | None, str | None]:
+    """Return what says which weights are best, and whether its smallest or largest value: as the checkpoint has it."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # the Trainer's parts set it
+        if isinstance(callback, BestAndLast):
+            callback.settle(trainer)
+            return callback.monitor, callback.mode
+    return getattr(pl_module, "monitor", None), getattr(pl_module, "mode", None)
+
+
+def _add_texts(trainer: Trainer) -> None:
+    for experiment in experiments(trainer):
+        for name, text in _texts(trainer).items():
+            experiment.add_text(name, text, trainer.fit_loop.epoch_loop._batches_that_stepped)
+
+
+def _add_charts(trainer: Trainer) -> None:
+    for experiment in experiments(trainer):
+        experiment.add_custom_scalars(_charts(trainer.callback_metrics))
+
+
+def _add_hyper_parameters(trainer: Trainer) -> None:
+    from torch.utils.tensorboard.summary import hparams  # takes a second: imports tensorboard
+
+    values = hyper_parameters(yaml.safe_load(_files(trainer).get("config.yaml", "{}")))
+    for experiment in experiments(trainer):
+        # The first would give all runs the columns of one of them; without it TensorBoard collects those of each.
+        for summary in hparams(values, {})[1:]:  # type: ignore[no-untyped-call]
+            experiment.file_writer.add_summary(summary)
 
 
 def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float]:
@@ -183,22 +196,8 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
     return next((cb.files for cb in trainer.callbacks if isinstance(cb, RunDirectory)), {})  # type: ignore[attr-defined]
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Let a module draw no random numbers and change no running means for a while, and leave it as it was."""
-    were_training = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in were_training:
-            part.training = True
-
-
-def _add_graph(experiment: Any, pl_module: LightningModule, inputs: Tensor) -> None:
-    try:
-        with evaluating(pl_module), _jit_is_scripting(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
+def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Tensor) -> None:
+    with untouched(pl_module), _jit_is_scripting(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
+        for experiment in experiments(trainer):
             experiment.add_graph(pl_module, inputs)
-    except Exception as error:  # whatever a network does that torch cannot trace
-        _logger.info("no graph of the network: %s", " ".join(str(error).split())[:200])

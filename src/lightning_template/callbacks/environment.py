@@ -39,7 +39,7 @@ def _version(package: str) -> str | None:
 def _git(*args: str) -> str | None:
     """Return what git says of the working directory; None outside a checkout or without git."""
     try:
-        done = subprocess.run(["git", *args], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["git", *args], capture_output=True, text=True, errors="replace", timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

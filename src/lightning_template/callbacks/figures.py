@@ -1,18 +1,31 @@
 """Figures of what a task predicts on the validation set, in TensorBoard."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from lightning_template.callbacks import plots
-from lightning_template.callbacks.dashboard import evaluating, experiments
+from lightning_template.callbacks import pictures, plots
+from lightning_template.callbacks.kinds import (
+    are_images,
+    are_numbers,
+    class_names,
+    is_classification,
+    pair,
+    probabilities,
+)
+from lightning_template.callbacks.observer import Observer, untouched
+from lightning_template.callbacks.projector import project
+from lightning_template.callbacks.tensorboard import experiments
+
+Drawing = tuple[str, Callable[[], Any]]
+"""Title, and what draws a figure or computes a number."""
 
 
-class Figures(Callback):
+class Figures(Observer):
     """Shows what a task predicts, after every few epochs and after the last.
 
     It knows of a task what its `validation_step` returns, the outputs of a batch, and its `predict`. Classification,
@@ -96,19 +109,21 @@ class Figures(Callback):
     ) -> None:
         """Keep what figures need of a batch."""
         if self._is_due and dataloader_idx == 0:
-            self._keep(pl_module, outputs, batch)
+            self.guard("figures of predictions", self._keep, pl_module, outputs, batch)
 
     def _keep(self, pl_module: LightningModule, outputs: Any, batch: Any) -> None:
-        if not (isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
+        samples = pair(batch)
+        if samples is None or not (isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
             return
-        inputs, targets = batch
-        predictions: Tensor = pl_module.predict(outputs).float()  # type: ignore[operator]  # a task's
+        inputs, targets = samples
+        with untouched(pl_module):
+            predictions: Tensor = pl_module.predict(outputs).float()  # type: ignore[operator]  # a task's
         if self._first is None:
             self._first = inputs.cpu(), predictions.cpu(), targets.cpu()
-        if _is_classification(predictions, targets):
-            predictions = _probabilities(predictions)
+        if is_classification(predictions, targets):
+            predictions = probabilities(predictions)
             self._seen.append((predictions.cpu(), targets.cpu()))
-            if self.num_mistakes and _are_images(inputs):
+            if self.num_mistakes and are_images(inputs):
                 self._keep_mistakes(inputs, predictions, targets)
 
     def _keep_mistakes(self, inputs: Tensor, predictions: Tensor, targets: Tensor) -> None:
@@ -129,112 +144,96 @@ class Figures(Callback):
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        for experiment in experiments(trainer):
-            for name, figure in self._draw(trainer, pl_module, stage):
-                if isinstance(figure, float):
-                    experiment.add_scalar(name, figure, step)
-                else:
-                    experiment.add_figure(name, figure, step)
-            if self.pr_curves and self._seen:
-                predictions, targets = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
-                for index, name in enumerate(_class_names(trainer, predictions.shape[1])):
-                    experiment.add_pr_curve(
-                        f"precision and recall/{name}", targets == index, predictions[:, index], step
-                    )
+        for title, draw in self._drawings(trainer, pl_module, stage):
+            self.guard(f"the figure {title}", _log, experiments(trainer), title, draw, step)
+        if self.pr_curves and self._seen:
+            self.guard("precision-recall curves", self._log_pr_curves, trainer, step)
+        self.guard("figures of the task", self._log_figures_of_the_task, trainer, pl_module, step)
         self._forget()
 
-    def _draw(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> Iterator[tuple[str, Any]]:
-        if self._first is None:
-            return
-        inputs, predictions, targets = self._first
+    def _drawings(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> Iterator[Drawing]:
+        """Yield what is drawn and logged, one by one."""
         if self._seen:
-            all_predictions, all_targets = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
-            names = _class_names(trainer, all_predictions.shape[1])
-            rates = plots.rates_of(all_predictions, all_targets)
-            if self.num_samples and _are_images(inputs):
-                first = slice(self.num_samples)
-                shown = plots.images(inputs[first], _probabilities(predictions)[first], targets[first], names)
-                yield "images/samples", shown
-            if self._mistakes is not None and len(self._mistakes[0]):
-                worst, probabilities, classes = (part.cpu() for part in self._mistakes)
-                yield "images/worst mistakes", plots.images(worst, probabilities, classes, names)
-            if self.confusion_matrix:
-                yield "classes/confusion matrix", plots.confusion_matrix(rates, names)
-            if self.class_accuracy:
-                yield "classes/accuracy", plots.class_accuracy(rates, names)
-            if self.calibration:
-                figure, error = plots.calibration(all_predictions, all_targets)
-                yield "classes/calibration", figure
-                yield f"{stage}/calibration_error", error
-        elif self.regression and _are_numbers(predictions, targets):
-            truth = getattr(trainer.datamodule, "true_parameters", {})  # type: ignore[attr-defined]
-            found = plots.fitted_line(inputs, predictions) if inputs[0].numel() == 1 else {}
-            known = {name: (found[name], value) for name, value in truth.items() if name in found}
-            yield "regression", plots.regression(inputs, predictions, targets, known)
-            for name, (value, true_value) in known.items():
-                yield f"{stage}/{name}_error", value - true_value
+            yield from self._of_classes(trainer, stage)
+        elif self._first is not None and self.regression and are_numbers(*self._first[1:]):
+            yield from self._of_numbers(trainer, stage, *self._first)
         layer = next((module for module in pl_module.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
         if self.filters and isinstance(layer, nn.Conv2d) and layer.weight.shape[1] in (1, 3):
-            yield "first layer", plots.filters(layer.weight.detach().float().cpu())
-        if hasattr(pl_module, "figures"):
-            yield from pl_module.figures(inputs, predictions, targets).items()  # type: ignore[operator]  # a task's
+            weight = layer.weight
+            yield "first layer", lambda: pictures.filters(weight.detach().float().cpu())
+
+    def _of_classes(self, trainer: Trainer, stage: str) -> Iterator[Drawing]:
+        assert self._first is not None
+        inputs, predictions, targets = (part[: self.num_samples] for part in self._first)
+        seen = self._all_seen()
+        names = class_names(trainer, seen[0].shape[1])
+        if self.num_samples and are_images(inputs):
+            yield "images/samples", lambda: pictures.images(inputs, probabilities(predictions), targets, names)
+        if self._mistakes is not None and len(self._mistakes[0]):
+            worst, found, classes = (part.cpu() for part in self._mistakes)
+            yield "images/worst mistakes", lambda: pictures.images(worst, found, classes, names)
+        if self.confusion_matrix:
+            yield "classes/confusion matrix", lambda: plots.confusion_matrix(plots.rates_of(*seen), names)
+        if self.class_accuracy:
+            yield "classes/accuracy", lambda: plots.class_accuracy(plots.rates_of(*seen), names)
+        if self.calibration:
+            yield "classes/calibration", lambda: plots.calibration(*seen)
+            yield f"{stage}/calibration_error", lambda: plots.calibration_error(*seen)
+
+    def _of_numbers(
+        self, trainer: Trainer, stage: str, inputs: Tensor, predictions: Tensor, targets: Tensor
+    ) -> Iterator[Drawing]:
+        truth = getattr(trainer.datamodule, "true_parameters", {})  # type: ignore[attr-defined]
+        found = plots.fitted_line(inputs, predictions) if inputs[0].numel() == 1 else {}
+        known = {name: (found[name], value) for name, value in truth.items() if name in found}
+        yield "regression", lambda: plots.regression(inputs, predictions, targets, known)
+        for name, (value, true_value) in known.items():
+            yield f"{stage}/{name}_error", lambda error=value - true_value: error  # type: ignore[misc]
+
+    def _all_seen(self) -> tuple[Tensor, Tensor]:
+        predictions, targets = (torch.cat(parts) for parts in zip(*self._seen, strict=True))
+        return predictions, targets
+
+    def _log_pr_curves(self, trainer: Trainer, step: int) -> None:
+        predictions, targets = self._all_seen()
+        for index, name in enumerate(class_names(trainer, predictions.shape[1])):
+            for experiment in experiments(trainer):
+                experiment.add_pr_curve(f"precision and recall/{name}", targets == index, predictions[:, index], step)
+
+    def _log_figures_of_the_task(self, trainer: Trainer, pl_module: LightningModule, step: int) -> None:
+        if self._first is None or not hasattr(pl_module, "figures"):
+            return
+        with untouched(pl_module):
+            figures = pl_module.figures(*self._first)  # type: ignore[operator]  # a task's
+        for title, figure in figures.items():
+            _log(experiments(trainer), title, lambda figure=figure: figure, step)  # type: ignore[misc]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show a training batch if there is no validation, and the features of some samples in the Projector."""
-        if not trainer.val_dataloaders and trainer.train_dataloader and experiments(trainer):
-            batch = next(iter(trainer.train_dataloader))
-            with evaluating(pl_module), torch.no_grad():
-                inputs = batch[0] if isinstance(batch, (list, tuple)) else None
-                outputs = pl_module(inputs.to(pl_module.device)) if isinstance(inputs, Tensor) else None
-            self._keep(pl_module, outputs, batch)
-            self._show(trainer, pl_module, "train")
-        self._project(trainer, pl_module)
-
-    def _project(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        last = next((module for module in reversed(list(pl_module.modules())) if isinstance(module, nn.Linear)), None)
-        loaders = trainer.val_dataloaders
-        if not (self.num_projected and last and loaders):
+        if not experiments(trainer):
             return
-        features: list[Tensor] = []
-        handle = last.register_forward_hook(lambda module, args, output: features.append(args[0].detach().cpu()))
-        inputs, targets = next(iter(loaders[0] if isinstance(loaders, list) else loaders))
-        inputs, targets = inputs[: self.num_projected], targets[: self.num_projected]
-        try:
-            with evaluating(pl_module), torch.no_grad():
-                pl_module(inputs.to(pl_module.device))
-        finally:
-            handle.remove()
-        labels = targets.tolist()
-        if not targets.is_floating_point():
-            names = _class_names(trainer, int(targets.max()) + 1)
-            labels = [names[label] for label in labels]
-        images = None
-        if _are_images(inputs):
-            low, high = inputs.aminmax()
-            images = (inputs.float().cpu() - low) / (high - low)
-        for experiment in experiments(trainer):
-            experiment.add_embedding(features[0].flatten(1), labels, images, trainer.global_step, "features")
+        if trainer.val_dataloaders in (None, []):
+            self.guard("figures of a training batch", self._show_training_batch, trainer, pl_module)
+        elif self.num_projected:
+            self.guard("the Projector", project, trainer, pl_module, self.num_projected)
+
+    def _show_training_batch(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        with untouched(pl_module):
+            batch = next(iter(trainer.train_dataloader))  # type: ignore[arg-type]  # a loader, after training
+            samples = pair(batch)
+            if samples is None or not hasattr(pl_module, "predict"):
+                return
+            inputs, targets = (part.to(pl_module.device) for part in samples)
+            outputs = pl_module(inputs)
+        self._keep(pl_module, outputs, (inputs, targets))
+        self._show(trainer, pl_module, "train")
 
 
-def _is_classification(predictions: Tensor, targets: Tensor) -> bool:
-    return targets.ndim == 1 and not targets.is_floating_point() and predictions.ndim <= 2
-
-
-def _are_numbers(predictions: Tensor, targets: Tensor) -> bool:
-    """Tell whether there is one number for each sample."""
-    return targets.is_floating_point() and predictions.shape == targets.shape and targets.numel() == len(targets)
-
-
-def _probabilities(predictions: Tensor) -> Tensor:
-    """Return probabilities of each class, also where predictions are those of class 1 alone."""
-    return torch.stack([1 - predictions, predictions], dim=1) if predictions.ndim == 1 else predictions
-
-
-def _are_images(inputs: Tensor) -> bool:
-    return inputs.ndim == 4 and inputs.shape[1] in (1, 3)
-
-
-def _class_names(trainer: Trainer, number: int) -> Sequence[str]:
-    """Return the datamodule's names of classes, or their numbers."""
-    names = getattr(trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]  # the Trainer's parts set it
-    return names if names is not None and len(names) >= number else [str(index) for index in range(number)]
+def _log(writers: Sequence[Any], title: str, draw: Callable[[], Any], step: int) -> None:
+    """Log a figure, or the number that is a curve's next value."""
+    figure = draw()
+    for writer in writers:
+        if isinstance(figure, float):
+            writer.add_scalar(title, figure, step)
+        else:
+            writer.add_figure(title, figure, step)

@@ -1,12 +1,11 @@
-"""Figures of what a model predicts, from predictions and targets alone. matplotlib is imported when one is drawn."""
+"""Charts of what a model predicts, from predictions and targets alone. matplotlib is imported when one is drawn."""
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
 if TYPE_CHECKING:
@@ -87,101 +86,50 @@ def class_accuracy(rates: Tensor, names: Sequence[str]) -> "Figure":
     return figure
 
 
-def calibration(predictions: Tensor, targets: Tensor) -> tuple["Figure", float]:
+def calibration_error(predictions: Tensor, targets: Tensor) -> float:
+    """Return the expected calibration error: the mean over samples of |confidence - share right| of their bin.
+
+    Args:
+        predictions: Probabilities `(N, num_classes)`.
+        targets: Class indices `(N,)`.
+    """
+    counts, shares, confidences = _bins(predictions, targets)
+    return (counts @ (shares - confidences).abs() / counts.sum()).item()
+
+
+def _bins(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return number of samples, share of right predictions and mean confidence for each bin of confidences."""
+    confidence, predicted = predictions.double().max(dim=1)
+    bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+    counts, right, confidences = (
+        torch.bincount(bins, weights, NUM_BINS)
+        for weights in (torch.ones_like(confidence), (predicted == targets).double(), confidence)
+    )
+    return counts, right / counts.clamp(min=1), confidences / counts.clamp(min=1)
+
+
+def calibration(predictions: Tensor, targets: Tensor) -> "Figure":
     """Draw how often predictions of each confidence are right.
 
     Args:
         predictions: Probabilities `(N, num_classes)`.
         targets: Class indices `(N,)`.
-
-    Returns:
-        The reliability diagram, and the expected calibration error: the mean over samples of the distance between
-        confidence and share of right predictions in a bin of confidences.
     """
-    confidence, predicted = predictions.max(dim=1)
-    right = (predicted == targets).float()
-    bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
-    counts = torch.bincount(bins, minlength=NUM_BINS).clamp(min=1)
-    shares = torch.bincount(bins, right, NUM_BINS) / counts
-    confidences = torch.bincount(bins, confidence, NUM_BINS) / counts
-    error = multiclass_calibration_error(predictions, targets, predictions.shape[1], NUM_BINS).item()
+    counts, shares, confidences = _bins(predictions, targets)
+    error = calibration_error(predictions, targets)
     figure, (above, below) = _figure(4.5, 5.5, rows=2, left=0.8)
     edges = [(number + 0.5) / NUM_BINS for number in range(NUM_BINS)]
     above.bar(edges, shares.tolist(), 0.9 / NUM_BINS, color="tab:blue", label="share that is right")
-    filled = torch.bincount(bins, minlength=NUM_BINS) > 0
-    above.plot(confidences[filled].tolist(), confidences[filled].tolist(), "o--", color="tab:red", label="confidence")
+    means = confidences[counts > 0].tolist()
+    above.plot(means, means, "o--", color="tab:red", label="confidence")
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share", title=f"expected calibration error {error:.3f}")
     above.legend()
-    below.bar(edges, torch.bincount(bins, minlength=NUM_BINS).tolist(), 0.9 / NUM_BINS, color="tab:gray")
+    below.bar(edges, counts.tolist(), 0.9 / NUM_BINS, color="tab:gray")
     below.set(xlim=(0, 1), xlabel="confidence", ylabel="samples", yscale="log")
     below.set_ylim(bottom=0.8)
     below.yaxis.set_major_formatter("{x:g}")  # powers of ten would be set as formulas, which takes long
     below.yaxis.set_minor_formatter("")
-    return figure, error
-
-
-def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: Sequence[str]) -> "Figure":
-    """Draw images with their true class, if known, and the three most probable ones; those that are mistaken in red.
-
-    Args:
-        inputs: Images `(N, 1 or 3, height, width)`, in any range.
-        predictions: Probabilities `(N, num_classes)`.
-        targets: Class indices `(N,)`, if they are known.
-        names: Name of each class.
-    """
-    columns = min(4, len(inputs))
-    rows = -(-len(inputs) // columns)
-    num_top = min(3, len(names))
-    num_lines = num_top + (targets is not None)
-    text = 0.1 * num_lines + 0.12  # height above an image, in its widths
-    figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
-    for number, (image, probabilities) in enumerate(zip(inputs, predictions, strict=True)):
-        left, bottom = number % columns, -(number // columns + 1) * (1 + text)
-        axes.imshow(
-            _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.92)
-        )
-        top = probabilities.topk(num_top)
-        lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
-        color = "black"
-        if targets is not None:
-            lines = [f"true: {names[int(targets[number])]}", *lines]
-            color = "black" if top.indices[0] == targets[number] else "tab:red"
-        axes.text(left + 0.05, bottom + 0.94, "\n".join(lines), fontsize=8, color=color, va="bottom")
-    axes.set(xlim=(0, columns), ylim=(-rows * (1 + text), 0))
     return figure
-
-
-def filters(weights: Tensor) -> "Figure":
-    """Draw the filters of a convolution, each on a scale of its own.
-
-    Args:
-        weights: Weights `(num_filters, 1 or 3, height, width)`.
-    """
-    columns = min(12, len(weights))
-    rows = -(-len(weights) // columns)
-    figure, axes = _canvas(0.7 * columns, 0.7 * rows)
-    for number, weight in enumerate(weights):
-        left, bottom = number % columns, -(number // columns + 1)
-        extent = (left + 0.05, left + 0.95, bottom + 0.05, bottom + 0.95)
-        axes.imshow(_pixels(weight), cmap="gray", vmin=0, vmax=1, extent=extent)
-    axes.set(xlim=(0, columns), ylim=(-rows, 0))
-    return figure
-
-
-def _canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
-    """Return a figure, and axes without frame all over it: a hundred times faster than axes for each image."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor="white", dpi=100)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.axis("off")
-    return figure, axes
-
-
-def _pixels(image: Tensor) -> Any:
-    """Return an image `(channels, height, width)` as an array `(height, width, channels)` in [0, 1]."""
-    low, high = image.aminmax()
-    return ((image - low) / (high - low).clamp(min=1e-12)).permute(1, 2, 0).numpy()
 
 
 def fitted_line(inputs: Tensor, predictions: Tensor) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_template.callbacks import plots
+from lightning_template.callbacks import pictures, plots
 from lightning_template.callbacks.run_directory import run_directory
 from lightning_template.files import part_of, put_in_place
 
@@ -167,7 +167,7 @@ def _named_columns(outputs: Mapping[str, Tensor], class_names: Sequence[str]) ->
 def _draw(inputs: Tensor, predictions: Tensor, class_names: Sequence[str]) -> Any:
     if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and predictions.ndim == 2:
         names = class_names or [str(index) for index in range(predictions.shape[1])]
-        return plots.images(inputs, predictions, None, names)
+        return pictures.images(inputs, predictions, None, names)
     if inputs[0].numel() == predictions[0].numel() == 1:
         return plots.curve(inputs, predictions)
     raise ValueError(f"there is no figure of inputs {tuple(inputs.shape)}: leave out --figure; the table is written")

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
 from lightning_template.callbacks.environment import describe_environment
 from lightning_template.callbacks.finite_loss import check_losses
+from lightning_template.callbacks.observer import Guard
+from lightning_template.callbacks.tensorboard import EventLogger
 from lightning_template.digests import dump_json, sign_text
 from lightning_template.errors import Stopped, one_line
 from lightning_template.files import HeldFolder, write_text
@@ -52,6 +53,7 @@ class RunDirectory(Callback):
         self.run = run
         self.tensorboard = tensorboard
         self.marks = marks or {}
+        self._guard = Guard()
         self._entered = False
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
@@ -86,7 +88,7 @@ class RunDirectory(Callback):
             profiler.dirpath = self.run
         if self.tensorboard and not trainer.loggers:
             # `default_hp_metric` would fill the HPARAMS tab with -1 (Lightning issue 8175)
-            trainer.logger = TensorBoardLogger(
+            trainer.logger = EventLogger(
                 self.run, name="", version="", default_hp_metric=False, purge_step=self._resumed_step
             )
 
@@ -104,7 +106,8 @@ class RunDirectory(Callback):
             if is_new or is_fitting:
                 for name, content in self.files.items():
                     write_text(self.run / name, sign_text(content))
-                write_text(self.run / "environment.json", dump_json(describe_environment()))
+                described = self._guard("the description of the environment", describe_environment) or {}
+                write_text(self.run / "environment.json", dump_json(described))
             if is_fitting:
                 before = runs.read_json(self.run / runs.STATE_FILE)
                 self._started = before.get("started") or datetime.now(UTC).isoformat(timespec="seconds")
@@ -194,7 +197,7 @@ class RunDirectory(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep how far the run is."""
-        self._keep_state("running", trainer, epochs=trainer.current_epoch + 1)
+        self._guard(runs.STATE_FILE, self._keep_state, "running", trainer, epochs=trainer.current_epoch + 1)
 
     def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
         if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):

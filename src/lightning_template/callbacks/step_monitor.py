@@ -12,13 +12,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from lightning_template.loops import Boundary
+from lightning_template.callbacks.observer import Observer
 
 EVERY_SECONDS = 5.0
 """Time of training from one look at speed and memory to the next, within an epoch."""
 
 
-class StepMonitor(Boundary):
+class StepMonitor(Observer):
     """Logs learning rates and gradient norm whenever Lightning logs, and now and then speed and memory.
 
     The tags are `optimizer/lr` (with the number of the group behind it where there are several),

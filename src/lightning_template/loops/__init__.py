@@ -2,12 +2,14 @@
 
 from lightning_template.loops.connectors import take_over_signals
 from lightning_template.loops.execution import is_watched, resumable_loop, run_in_executions
+from lightning_template.loops.logged import logged_in_validation
 from lightning_template.loops.resumable import Boundary
 from lightning_template.loops.workers import patient_with_workers
 
 __all__ = [
     "Boundary",
     "is_watched",
+    "logged_in_validation",
     "patient_with_workers",
     "resumable_loop",
     "run_in_executions",
