@@ -35,7 +35,7 @@ ALLOWED = {
     "values": set(),
     "yaml_text": {"yaml"},
     "command_line": {"yaml"}
-    | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "slurm", "yaml_text")},
+    | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "runs", "slurm", "yaml_text")},
     "commands": {"yaml", "numpy", "PIL", "rich"}
     | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
     "__main__": {

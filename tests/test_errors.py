@@ -4,8 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ROOT, Command
+from lightning_template import runs
+from lightning_template.command_line import read_command_line
 from lightning_template.datamodules import fashion_mnist_sources
 
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
@@ -178,3 +181,55 @@ def test_a_checkpoint_of_another_architecture_is_refused(command: Command, works
         assert status == 2
         assert "last.ckpt is of another architecture: network.1.weight has shape (1, 1) in the checkpoint" in err
     assert content(workspace) == before
+
+
+NO_NAMES = [
+    "..",
+    ".",
+    "../../x",
+    "a/b",
+    "/tmp/x",
+    "",
+    " ",
+    "a\nb",
+    "a\0b",
+    "a\x1b[31mb",
+    "\u202eb",
+    "x" * 256,
+    "ü" * 128,
+]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+@pytest.mark.parametrize("way", ["option", "equals", "yaml", "test"])
+def test_an_experiment_is_one_name(name: str, way: str, command: Command, workspace: Path) -> None:
+    (workspace / "named.yaml").write_text(yaml.safe_dump({"experiment": name}))
+    before = content(workspace)
+    args = {
+        "option": ["fit", *OLS, "--experiment", name],
+        "equals": ["fit", *OLS, f"--experiment={name}"],
+        "yaml": ["fit", *OLS, "--config", "named.yaml"],
+        "test": ["test", *OLS, "--experiment", name, "--ckpt_path", "best"],
+    }[way]
+    status, out, err = command(*args)
+    assert (status, out) == (2, "")
+    assert err.startswith("lightning-template: error: `experiment` must ")
+    assert err.count("\n") == 1
+    assert err.strip().isprintable()
+    assert content(workspace) == before
+
+
+@pytest.mark.parametrize("value", [5, True, ["a"], {"a": "b"}])
+def test_an_experiment_in_yaml_is_a_text(value: object, command: Command, workspace: Path) -> None:
+    (workspace / "named.yaml").write_text(yaml.safe_dump({"experiment": value}))
+    status, _, err = command("fit", *OLS, "--config", "named.yaml")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "`experiment` must be the name of a folder, got " in err
+
+
+def test_names_that_are_good(workspace: Path) -> None:
+    for name in ("größe 2.0 (neu)", "x" * 255, ".hidden", "-x"):
+        assert read_command_line(["fit", *OLS, f"--experiment={name}"]).experiment == name
+        assert runs.create_run(workspace, name).is_dir()
+    with pytest.raises(ValueError, match="one name without slashes"):
+        runs.create_run(workspace, "../x")

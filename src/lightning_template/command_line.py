@@ -11,6 +11,7 @@ from lightning_template import slurm
 from lightning_template.digests import check_text
 from lightning_template.errors import nearest
 from lightning_template.resolve import CHECKPOINT_WORDS, resolve_checkpoint, run_of
+from lightning_template.runs import check_experiment
 from lightning_template.yaml_text import check_yaml
 
 EVALUATING = ("validate", "test", "predict")
@@ -55,7 +56,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         return next(reversed([*in_configs, *given]), None)
 
     root = Path(setting("trainer.default_root_dir") or ".")
-    experiment = setting("experiment") or (Path(config_files[0]).stem if config_files else None)
+    experiment = _experiment(setting("experiment"), config_files)
     where = setting("ckpt_path")
     if subcommand == "fit":  # after this job was queued again
         where = slurm.run_to_go_on_with(root, experiment or "default", args) or where
@@ -69,13 +70,20 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         if run is not None:
             options = ["--config", str(run / "config.yaml"), *options]
             configs.insert(0, read_config(run / "config.yaml"))
-            experiment = experiment or setting("experiment")
+            experiment = experiment or _experiment(setting("experiment"), [])
     elif subcommand in EVALUATING and not any(option.split("=")[0].endswith(NO_CHECKPOINT) for option in options):
         raise ValueError(
             f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
             "to use untrained weights on purpose, add --allow_untrained"
         )
     return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args))
+
+
+def _experiment(given: Any, config_files: Sequence[str]) -> str | None:
+    """Return the name of the experiment: the one that is given, or that of the first configuration file."""
+    if given is not None:
+        return check_experiment(given)
+    return check_experiment(Path(config_files[0]).stem) if config_files else None
 
 
 def _values(options: Sequence[str], *names: str) -> list[str]:

@@ -17,6 +17,8 @@ METRICS_FILE = "metrics.json"
 STATES = ("running", "finished", "interrupted", "failed")
 """What becomes of a run; interrupted by a signal or a kill."""
 STATE_FILE = "state.json"
+LONGEST_NAME = 255
+"""Number of bytes that a file system allows in a name."""
 LOCK_FILE = ".lock"
 """File that the process which trains in a run directory holds locked."""
 
@@ -32,8 +34,11 @@ def create_run(root: Path, experiment: str) -> Path:
 
     Returns:
         The new directory.
+
+    Raises:
+        ValueError: If the name cannot be that of a folder in `lightning_logs`.
     """
-    folder = root / LOGS / experiment
+    folder = root / LOGS / check_experiment(experiment)
     make_folder(folder)
     version = 1 + max((version_of(run) for run in find_runs(root, experiment)), default=-1)
     while True:
@@ -44,6 +49,21 @@ def create_run(root: Path, experiment: str) -> Path:
         else:
             flush(folder)
             return folder / f"version_{version}"
+
+
+def check_experiment(name: Any) -> str:
+    """Return the name of an experiment if it is one path component that any terminal can show.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if not isinstance(name, str) or not name.strip() or name in (".", ".."):
+        raise ValueError(f"`experiment` must be the name of a folder, got {name!r}")
+    if not name.isprintable() or {"/", os.sep} & set(name):
+        raise ValueError(f"`experiment` must be one name without slashes and control characters, got {name!r}")
+    if len(name.encode()) > LONGEST_NAME:
+        raise ValueError(f"`experiment` must take {LONGEST_NAME} bytes at most, got {len(name.encode())}")
+    return name
 
 
 def find_runs(root: Path, experiment: str) -> list[Path]:
