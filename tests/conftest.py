@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import logging
 import os
 import struct
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ import torch
 
 from lightning_template import __main__
 from lightning_template.datamodules import fashion_mnist_files
+from process_state import LOGGERS, process_state
 
 ROOT = Path(__file__).parents[1]
 NUM_TRAIN, NUM_TEST = 96, 32
@@ -68,14 +71,31 @@ def fashion_mnist(tiny_fashion_mnist: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Work in an empty folder; leave environment, arguments and import path as they were."""
+    """Work in an empty folder; leave environment, arguments, import path, modules and loggers as they were."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
     monkeypatch.setattr(sys, "argv", sys.argv[:])
     environment = os.environ.copy()
+    loggers = {logging.getLogger(name): logging.getLogger(name).level for name in LOGGERS}
+    handlers = logging.getLogger("lightning_template").handlers
+    monkeypatch.setattr(logging.getLogger("lightning_template"), "handlers", handlers[:])
     yield tmp_path
+    for logger, level in loggers.items():
+        logger.setLevel(level)
     os.environ.clear()
     os.environ.update(environment)
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(f"{tmp_path}{os.sep}"):
+            del sys.modules[name]  # another test may write a module of this name
+
+
+def call_main(*args: str | Path) -> int:
+    """Call `lightning-template` in this process, and return its exit status."""
+    sys.argv[:] = ["lightning-template", *map(str, args)]
+    try:
+        return __main__.main()
+    except SystemExit as error:
+        return int(error.code or 0)
 
 
 @pytest.fixture
@@ -84,14 +104,45 @@ def command(workspace: Path, capfd: pytest.CaptureFixture[str]) -> Command:
 
     def call(*args: str | Path) -> Result:
         capfd.readouterr()
-        sys.argv[:] = ["lightning-template", *map(str, args)]
-        try:
-            status = __main__.main()
-        except SystemExit as error:
-            status = int(error.code or 0)
+        status = call_main(*args)
         return Result(status, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture
+def child_command(workspace: Path, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Return a function that does so in a child of this process, which may be killed or have limits of its own."""
+
+    def call(*args: str | Path, first: Callable[[], object] = int) -> Result:
+        capfd.readouterr()
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # threads here do not matter there
+            child = os.fork()
+        if child == 0:
+            status = 99
+            try:
+                sys.dont_write_bytecode = True  # Python would keep half a file where it could not write the rest
+                first()
+                status = call_main(*args)
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return Result(status, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_changed() -> Iterator[None]:
+    """Fail a test that leaves the process changed: the tests after it would depend on it."""
+    before = process_state()
+    yield
+    changed = [
+        f"{name} was {before[name]} and is {now}" for name, now in process_state().items() if now != before[name]
+    ]
+    assert not changed, "\n".join(changed)
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Literal
@@ -51,6 +52,12 @@ class SignalAt(Callback):
             self._fire(trainer)
 
 
+def limit_files(num_bytes: int) -> None:
+    """Let no file of this process, which is to be a test's own, grow beyond some bytes."""
+    assert sys.dont_write_bytecode, "Python would damage its own files"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
 class FullDisk(Callback):
     """Lets no file grow beyond some bytes from a step on, as on a full disk.
 
@@ -65,8 +72,7 @@ class FullDisk(Callback):
 
     def on_before_backward(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step == self.step:
-            most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (self.num_bytes, most))
+            limit_files(self.num_bytes)
 
 
 class OutOfMemory(Callback):

@@ -1,36 +1,19 @@
 """Places where a run cannot write, and a process that dies while it writes."""
 
-import os
-import resource
 import sys
 import tempfile
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from test_runs_that_stop import FIT, RUN, curves, files_may_grow_again, inject, load, nothing_is_half_written
+from injected import limit_files
+from test_runs_that_stop import FIT, RUN, curves, inject, load, nothing_is_half_written
 
 from conftest import Command
-from lightning_template import __main__
 from lightning_template.digests import is_whole
 from lightning_template.runs import unfinished_files
-
-__all__ = ["files_may_grow_again"]
-
-
-def run_in_a_child(*args: str) -> int:
-    """Call the command in a child of this process, and return how it ended."""
-    child = os.fork()
-    if child == 0:
-        status = 99
-        try:
-            sys.argv[1:] = args
-            status = __main__.main()
-        except SystemExit as error:
-            status = int(error.code or 0)
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere", "a_file"])
@@ -42,10 +25,8 @@ def test_a_place_that_takes_no_files_is_refused_before_training(where: str, comm
     assert "batches" not in refused.out + refused.err  # no progress
 
 
-def test_a_full_disk_is_refused_before_training(command: Command) -> None:
-    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, most))
-    refused = command(*FIT)
+def test_a_full_disk_is_refused_before_training(child_command: Command) -> None:
+    refused = child_command(*FIT, first=partial(limit_files, 100))
     assert refused.status == 2
     assert "cannot write into lightning_logs: File too large" in refused.err.splitlines()[-1]
     assert "batches" not in refused.out + refused.err  # no progress
@@ -77,13 +58,12 @@ def test_out_of_memory(command: Command) -> None:
     ("share", "temporary"),
     [(0.0, "/dev/shm"), (0.5, "/dev/shm"), (1.0, "/dev/shm"), (0.5, "."), (1.0, ".")],  # another device, and the same
 )
-@pytest.mark.filterwarnings("ignore:.*use of fork")
 def test_killed_while_a_checkpoint_is_written(
-    share: float, temporary: str, command: Command, monkeypatch: pytest.MonkeyPatch
+    share: float, temporary: str, command: Command, child_command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "tempdir", temporary)
-        assert run_in_a_child(*FIT, *inject("KillInSave", number=6, share=share)) == -9
+        assert child_command(*FIT, *inject("KillInSave", number=6, share=share)).status == -9
     (part,) = unfinished_files(RUN)
     assert not is_whole(part)  # what torch wrote of it has no digest yet
     assert is_whole(RUN / "checkpoints" / "last.ckpt")
@@ -96,3 +76,17 @@ def test_killed_while_a_checkpoint_is_written(
         for key in ("state_dict", "optimizer_states", "global_step", "epoch"):
             torch.testing.assert_close(load(name)[key], load(name, "whole" / RUN)[key], rtol=0, atol=0)
     assert curves(RUN) == curves("whole" / RUN)
+
+
+def test_a_child_that_cannot_write_damages_no_byte_code(child_command: Command, workspace: Path) -> None:
+    (workspace / "long.py").write_text(f"WORDS = {' '.join(map(str, range(2000)))!r}\n")
+
+    def import_with_little_room() -> None:
+        limit_files(1000)
+        sys.path.insert(0, str(workspace))
+        import_module("long")
+
+    assert child_command("--version", first=import_with_little_room).status == 0
+    assert [path.name for path in workspace.iterdir()] == ["long.py"]
+    with pytest.raises(AssertionError, match="damage"):
+        limit_files(1000)  # in this process

@@ -2,10 +2,8 @@
 
 import json
 import re
-import resource
 import shlex
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +27,6 @@ FIT = [
 ]
 """Three epochs of 20 steps."""
 RUN = Path("lightning_logs/line_adam/version_0")
-
-
-@pytest.fixture(autouse=True)
-def files_may_grow_again() -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def load(name: str = "last", run: Path = RUN) -> dict[str, Any]:
@@ -123,9 +114,8 @@ def test_a_second_interrupt_leaves_at_once(command: Command) -> None:
     [(20_000, "cannot write lightning_logs/line_adam/version_0/checkpoints/"), (1000, "File too large")],
     ids=["checkpoint", "log"],
 )
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's writer
-def test_a_full_disk_leaves_the_checkpoint_before(num_bytes: int, message: str, command: Command) -> None:
-    failed = command(*FIT, *inject("FullDisk", step=13, num_bytes=num_bytes))
+def test_a_full_disk_leaves_the_checkpoint_before(num_bytes: int, message: str, child_command: Command) -> None:
+    failed = child_command(*FIT, *inject("FullDisk", step=13, num_bytes=num_bytes))
     assert failed.status == 1
     assert message in failed.err.splitlines()[-1]
     assert load()["global_step"] == 12
