@@ -24,7 +24,8 @@ NUM_TRAIN, NUM_TEST = 96, 32
 
 
 torch.set_num_threads(1)  # two workers of two threads each on two cores take three times as long
-torch.ones(1, requires_grad=True).sum().backward()  # before fakes of a GPU, for which autograd would start threads
+# Before fakes of a GPU, for which autograd would start threads, so that checks could not fork.
+torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
 
 
 class Result(NamedTuple):
