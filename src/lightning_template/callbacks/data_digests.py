@@ -1,6 +1,5 @@
 """Digests of the data that a run is trained with, so that it is not continued or tested with others unnoticed."""
 
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
 from lightning_template import runs
+from lightning_template.digests import dump_json
 
 FILE = "data.json"
 """File of a run directory that holds the digests."""
@@ -43,7 +43,7 @@ class DataDigests(Callback):
         if FILE in self.files or not trainer.is_global_zero:
             return
         digests = describe_data(trainer.datamodule)  # type: ignore[attr-defined]  # the Trainer's parts set it
-        self.files[FILE] = json.dumps(digests, indent=2) + "\n"
+        self.files[FILE] = dump_json(digests)
         change = change_of_data(self.run, digests) if self.run else None
         if change and stage == "fit" and not self.allow_changes:
             raise ValueError(

@@ -105,7 +105,7 @@ class RunDirectory(Callback):
                 self._lock()
             if is_new or is_fitting:
                 for name, content in self.files.items():
-                    write_text(self.run / name, sign_text(content))
+                    write_text(self.run / name, sign_text(content) if name.endswith(".yaml") else content)
                 described = self._guard("the description of the environment", describe_environment) or {}
                 write_text(self.run / "environment.json", dump_json(described))
             if is_fitting:
