@@ -22,7 +22,7 @@ printf '%s\\n' "$0 ${{args%%$'\\n'*}}" >>"$FAKE_LOG"
 breaks() {{ case " $FAKE_BROKEN " in *" $1 "*) echo "fake $1 is broken" && exit 1 ;; esac; }}
 case "${{0##*/}} $args" in
   *flock*) exec '{sys.executable}' -c "${{!#}}" ;;
-  *sys.executable*) breaks "${{0##*/}}"; echo "$0" ;;
+  *sys.version_info*) breaks "${{0##*/}}"; exec '{sys.executable}' -ISc "$AS_FAKE" "$0" "$FAKE_OLD" "${{!#}}" ;;
   *'import venv,ensurepip') breaks ensurepip ;;
   *'import pip') [ -e "${{0%/*}}/pip" ] ;;
   *'-m venv'*) mkdir -p "${{!#}}/bin"; cp "$0" "${{!#}}/bin/python" ;;
@@ -34,6 +34,14 @@ case "${{0##*/}} $args" in
   'uv python find'*) [ -e "${{0%/*}}/installed" ] && echo "${{0%/*}}/managed" ;;
   'uv pip compile'*) echo "$FAKE_COMPILED" >"${{!#}}" ;;
 esac
+"""
+
+# Runs a fake's code as if it were a Python of that name: of 3.10 where it is listed, of 3.11 elsewhere.
+AS_FAKE = """
+import pathlib, sys
+_, sys.executable, old, code = sys.argv
+sys.version_info = (3, 10, 19) if pathlib.Path(sys.executable).name in old.split() else (3, 11, 0)
+exec(code)
 """
 
 # A test runner in the background may ignore SIGINT, and its children would inherit that.
@@ -76,7 +84,8 @@ class Project:
     def start(
         self, *args: str, script: str | None = None, cwd: Path | None = None, **env: str
     ) -> subprocess.Popen[str]:
-        defaults = {"FAKE_BROKEN": "", "FAKE_DELAY": "0", "FAKE_LOG": str(self.log), "PATH": str(self.bin)}
+        defaults = {"FAKE_BROKEN": "", "FAKE_OLD": "", "FAKE_DELAY": "0", "FAKE_LOG": str(self.log)}
+        defaults |= {"AS_FAKE": AS_FAKE, "PATH": str(self.bin)}
         return subprocess.Popen(
             [sys.executable, "-Ic", HEED_SIGINT, script or str(self.root / "scripts" / "run"), *args],
             cwd=cwd or self.root,
@@ -242,6 +251,24 @@ def test_lock_put_back_after_a_failed_install_counts_for_nothing(warm: Project) 
     assert warm.calls(" install ") == [uv_call("BIN/uv", LOCKED), uv_call("BIN/uv", EDITABLE)]
 
 
+@pytest.mark.parametrize(
+    ("file", "installed"), [("requirements.lock", [LOCKED, EDITABLE]), ("pyproject.toml", [EDITABLE])]
+)
+def test_what_changes_during_its_installation_is_installed_by_the_next_call(
+    warm: Project, file: str, installed: list[str]
+) -> None:
+    (warm.root / file).write_text(LOCK.replace("torch==1.0", "torch==2.0"))
+    (installing := Path(f"{warm.log}.installing")).unlink()
+    process = warm.start("bash", "-c", "exit 0", FAKE_DELAY="0.3")
+    wait_for(installing)
+    (warm.root / file).write_text(LOCK.replace("torch==1.0", "torch==3.0"))
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert warm.calls(" install ") == [uv_call("BIN/uv", tail) for tail in installed]
+    assert warm.run("bash", "-c", "exit 0").returncode == 0
+    assert warm.calls(" install ") == [uv_call("BIN/uv", tail) for tail in installed]
+
+
 def test_touched_lock_is_no_change(warm: Project) -> None:
     (warm.root / "requirements.lock").touch()
     (warm.root / "pyproject.toml").touch()
@@ -302,6 +329,16 @@ def test_first_python_that_runs_and_is_new_enough(project: Project) -> None:
     assert project.calls("-m venv")[0].startswith("BIN/python3.12 ")
 
 
+def test_python_3_10_is_too_old(project: Project) -> None:
+    done = project.run("bash", "-c", "exit 0", FAKE_OLD="python3")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "no Python >= 3.11 on PATH" in done.stderr
+    assert not project.venv.exists()
+    project.add("python3.11")
+    assert project.run("bash", "-c", "exit 0", FAKE_OLD="python3").returncode == 0
+    assert project.calls("-m venv")[0].startswith("BIN/python3.11 ")
+
+
 def test_no_python(project: Project) -> None:
     (project.bin / "python3").unlink()
     done = project.run("bash", "-c", "exit 0")
@@ -341,10 +378,13 @@ def test_foreign_environment_is_kept_and_filled(project: Project) -> None:
     assert (project.venv / "mine").exists()
 
 
-def test_foreign_environment_without_python(project: Project) -> None:
-    project.venv.mkdir()
+@pytest.mark.parametrize("has_an_old_one", [False, True])
+def test_foreign_environment_without_python(project: Project, has_an_old_one: bool) -> None:
+    (project.venv / "bin").mkdir(parents=True)
+    if has_an_old_one:
+        shutil.copy(project.bin / "python3", project.venv / "bin" / "python")
     (project.venv / "mine").touch()
-    done = project.run("bash", "-c", "exit 0")
+    done = project.run("bash", "-c", "exit 0", FAKE_OLD="python")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert (project.venv / "mine").exists()
 

@@ -115,6 +115,7 @@ class Copy:
             os.dup2(output, stream)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.chdir(self.tree)
+        vars(sys.modules["__main__"]).pop("__file__", None)  # processes that multiprocessing starts would run it
         sys.path[0] = str(self.tree / "src")
         os.environ["PYTHONPATH"] = sys.path[0]
         os.environ["TMPDIR"] = str(self.scratch)

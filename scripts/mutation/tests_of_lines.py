@@ -1,7 +1,7 @@
 """The tests that execute a line, and the seconds of each: measured once, kept in `.mutation_cache`.
 
-A test file is measured again when it changes, or what it shares with others, or when a source file is added. Where a
-source changed since, its lines are found by comparing it with the text that was measured.
+A test file is measured again when it changes, or what it shares with others. Where a source changed since, its lines
+are found by comparing it with the text that was measured; what is new has the tests of the file around it.
 """
 
 import difflib
@@ -129,14 +129,13 @@ class TestsOfLines:
         tests = {
             path for path, text in texts.items() if Path(path).name.startswith("test_") or _has_doctest(path, text)
         }
-        names = "".join(path for path in texts if path.startswith(self.package))
         keys = {}
         for path in tests:
-            words = {"conftest", *re.findall(r"\w+", texts[path])}
+            words = {*re.findall(r"\w+", texts[path])} - {"conftest"}  # which all share, and which changes little
             helpers = [
                 text for other, text in texts.items() if other.startswith("tests/") and Path(other).stem in words
             ]
-            keys[path] = _digest(names + texts[path] + "".join(helpers))
+            keys[path] = _digest(texts[path] + "".join(helpers))
         return keys
 
     def of(self, fault: Fault) -> dict[str, float]:
@@ -144,6 +143,7 @@ class TestsOfLines:
         first, last = fault.lines
         near: dict[str, float] = {}
         around: dict[str, float] = {}
+        others: dict[str, float] = {}  # of a new file, whose tests are perhaps older
         for file, known in self.known["files"].items():
             lines = self._lines_now(known["versions"].get(fault.path, ""), fault.path)
             mirrored = Path(file).stem.startswith(f"test_{Path(fault.path).stem}")
@@ -153,7 +153,8 @@ class TestsOfLines:
                     near[test] = measured["seconds"]
                 elif executed or mirrored:
                     around[test] = measured["seconds"]
-        return self._fastest(near) or self._fastest(around)
+                others[test] = measured["seconds"]
+        return self._fastest(near) or self._fastest(around) or self._fastest(others)
 
     def in_file(self, file: str) -> dict[str, float]:
         """Return the tests of a file, the fastest first, and the seconds of each."""

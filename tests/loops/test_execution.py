@@ -2,7 +2,9 @@
 
 import logging
 import shutil
+import signal
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,11 @@ from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_template.datamodules import LineDataModule
+from lightning_template.errors import Stopped
 from lightning_template.loops.execution import ExecutionLoop
 from lightning_template.networks import MLP
 from lightning_template.tasks import RegressionTask
@@ -126,6 +130,14 @@ class Shifting(LineDataModule):
 
 
 Made = dict[str, Any]
+
+
+class WatchedStepTask(OwnStepTask):
+    """Has its schedule watch the loss of each step."""
+
+    monitor = "train/own_step"
+
+
 SCHEDULES: dict[str, Made] = {
     "one cycle by step": {"lr_scheduler": partial(OneCycleLR, max_lr=0.02), "lr_scheduler_interval": "step"},
     "by epoch": {"lr_scheduler": partial(StepLR, step_size=1, gamma=0.5)},
@@ -146,6 +158,13 @@ QUICK: dict[str, Callable[[], Made]] = {
     "bf16-true": lambda: {"precision": "bf16-true"},
     "64-true": lambda: {"precision": "64-true"},
     **{name: partial(dict, options=options) for name, options in SCHEDULES.items()},
+    "plateau by step": lambda: {
+        "task": WatchedStepTask,
+        "options": {
+            "lr_scheduler": partial(ReduceLROnPlateau, patience=1, factor=0.9),
+            "lr_scheduler_interval": "step",
+        },
+    },
     "one cycle, accumulating": lambda: {"options": SCHEDULES["one cycle by step"], "accumulate_grad_batches": 5},
     "val_check_interval": lambda: {"val_check_interval": 5},
     "val_check_interval over epochs": lambda: {"val_check_interval": 8, "check_val_every_n_epoch": None},
@@ -281,6 +300,48 @@ def test_the_clock_ends_an_execution(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("lightning_template.loops.execution.time.monotonic", clock)
     assert 0 < fit({"max_epochs": 1}, 100, monkeypatch)["num_inner"] < NUM_BATCHES - 3
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(1, [5, 10, 15, 20]), (100, [6, 12, 18, 24])])
+def test_validation_by_the_clock_comes_at_most_one_step_late(
+    steps: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_steps = 0
+
+    def count(*_: Any) -> None:
+        nonlocal num_steps
+        num_steps += 1
+
+    made = {"val_check_interval": timedelta(seconds=5), "max_epochs": 2, "log_every_n_steps": NUM_BATCHES}
+    with pytest.MonkeyPatch.context() as clock:  # a step takes a second
+        clock.setattr("time.monotonic", lambda: float(num_steps))
+        hook = register_optimizer_step_post_hook(count)
+        result = fit(made, steps, monkeypatch)
+        hook.remove()
+    assert [step for step, _, _ in result["validations"]] == expected
+    assert (result["num_inner"] > 0) == (steps > 1)
+
+
+@pytest.mark.parametrize("steps", [1, 100])
+def test_a_signal_ends_an_execution_after_the_step_in_which_it_comes(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_steps = 0
+
+    def count(*_: Any) -> None:
+        nonlocal num_steps
+        num_steps += 1
+        if num_steps == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    hook = register_optimizer_step_post_hook(count)
+    try:
+        with pytest.raises(Stopped) as stopped:
+            fit({"log_every_n_steps": NUM_BATCHES}, steps, monkeypatch)
+    finally:
+        hook.remove()
+        monkeypatch.undo()
+    assert (stopped.value.number, stopped.value.step, num_steps) == (signal.SIGTERM, 5, 5)
 
 
 @pytest.mark.parametrize("steps", [1, 4])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from test_execution import QUICK, SINGLE, Made, fit
 from torch import Tensor
@@ -22,6 +22,7 @@ from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder
 from lightning_template.loops import random_state as states
 from lightning_template.loops import resumable
+from lightning_template.loops.resumable import Boundary
 
 
 class Noise(Augmentation):
@@ -167,6 +168,36 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert_equal_ends(*stop_and_resume(CASES[name], 4, kill_at, tmp_path, monkeypatch))
+
+
+class Watcher(Boundary):
+    """Keeps the metrics that callbacks see, and writes a checkpoint after a number of steps."""
+
+    def __init__(self, path: Path, save_after: int | None = None) -> None:
+        self.path, self.save_after = path, save_after
+        self.every_n_steps = save_after
+        self.saved: dict[str, Tensor] = {}
+        self.at_first_step: dict[str, Tensor] = {}
+
+    def on_boundary(self, trainer: Trainer, pl_module: LightningModule, epoch_ended: bool, stops: bool) -> None:
+        if trainer.global_step == self.save_after and not epoch_ended:
+            self.saved = {name: value.clone() for name, value in trainer.callback_metrics.items()}
+            trainer.save_checkpoint(self.path)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.at_first_step = dict(trainer.callback_metrics)
+
+
+def test_callbacks_see_the_metrics_from_before_the_stop(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "17.ckpt"
+    first, second = Watcher(path, save_after=17), Watcher(path)
+    fit({"callbacks": [first], "enable_checkpointing": False, "max_steps": 18}, 4, monkeypatch)
+    assert {"val/loss", "train/loss"} <= first.saved.keys()
+    fit({"callbacks": [second]}, 4, monkeypatch, ckpt_path=path, weights_only=True)
+    assert second.at_first_step == first.saved
+    third = Watcher(path)
+    fit({"callbacks": [third]}, 4, monkeypatch)
+    assert third.at_first_step == {}
 
 
 def forget_random_state(monkeypatch: pytest.MonkeyPatch) -> None:

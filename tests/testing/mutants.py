@@ -13,6 +13,7 @@ from torchmetrics.functional.classification import multiclass_f1_score
 
 from lightning_template.networks import MLP
 from lightning_template.tasks import RegressionTask
+from lightning_template.testing.subject import TaskSource
 
 NUM_CLASSES = 3
 
@@ -340,8 +341,11 @@ class SoftmaxOverSamples(Classifier):
 
 
 class NormalisedOverBatch(Classifier):
+    """Outputs move by a ten-thousandth."""
+
     def forward(self, inputs: Tensor) -> Tensor:
-        return super().forward(inputs - inputs.mean(dim=0))
+        outputs = super().forward(inputs)
+        return outputs - 3e-4 * outputs.mean(dim=0)
 
 
 class CountsForever(Classifier):
@@ -451,6 +455,13 @@ class StateInAttribute(Classifier):
         return super().forward(inputs - self.mean)
 
 
+class NothingLoaded(NoLearningRate):
+    """Keeps the weights that it has, which training does not change."""
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        pass
+
+
 class CountsSteps(Classifier):
     """The weight of a penalty grows with a count that no checkpoint has."""
 
@@ -514,7 +525,7 @@ class Mutant(NamedTuple):
 
     check: str
     message: str
-    task: Callable[[], LightningModule] = Classifier
+    task: TaskSource = Classifier
     data: Callable[[], LightningDataModule] = Points
 
 
@@ -565,6 +576,7 @@ MUTANTS = {
     "argument saved changed": Mutant("arguments_are_saved", "another shape", ArgumentSavedChanged),
     "pickled object": Mutant("checkpoint_round_trip", "holds objects", PickledObject),
     "state in an attribute": Mutant("checkpoint_round_trip", "other outputs", StateInAttribute),
+    "nothing loaded": Mutant("checkpoint_round_trip", "other outputs", NothingLoaded()),
     "counts steps": Mutant("resumes_exactly", "`first.weight`", CountsSteps),
     "branches on values": Mutant("exports", "torch.export", BranchesOnValues),
     "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn),
