@@ -44,7 +44,11 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
                 _check_config(run)
                 return _first_whole(files)
     looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
-    raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: train first, or name another `ckpt_path`")
+    has_last = any(
+        (run / "checkpoints" / "last.ckpt").is_file() for run in runs
+    )  # those that watch nothing have no best
+    hint = "there is a last.ckpt: --ckpt_path last" if has_last else "train first, or name another `ckpt_path`"
+    raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: {hint}")
 
 
 def _first_whole(files: list[Path]) -> Path:

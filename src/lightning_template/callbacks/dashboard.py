@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.core.module import _jit_is_scripting
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_template.callbacks.best_and_last import BestAndLast
@@ -70,7 +71,7 @@ class Dashboard(Observer):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the metrics of the best validation so far."""
-        if trainer.sanity_checking or not trainer.validating:
+        if trainer.state.fn != TrainerFn.FITTING or trainer.sanity_checking:
             return
         monitor, mode = _watched(trainer, pl_module)
         names = logged_in_validation(trainer)

@@ -62,5 +62,7 @@ def _words(name: str) -> list[str]:
 
 def why_none(names: Collection[str]) -> str:
     """Return the line that says why no quantity is watched."""
-    found = f"the validation logs {', '.join(sorted(names))}" if names else "the validation logs nothing"
-    return f"no best.ckpt, last.ckpt alone: {found}; to have one, name what to watch: --callbacks.checkpoint.monitor"
+    if not names:
+        return "no best.ckpt, last.ckpt alone: the validation logs nothing to watch"
+    logged = ", ".join(sorted(names))
+    return f"no best.ckpt, last.ckpt alone: give `callbacks.checkpoint.monitor` to watch one of {logged}"
