@@ -17,7 +17,7 @@ import torch
 
 from lightning_template import __main__
 from lightning_template.datamodules import fashion_mnist_files
-from process_state import LOGGERS, process_state
+from process_state import LOGGERS, changes, process_state
 
 ROOT = Path(__file__).parents[1]
 NUM_TRAIN, NUM_TEST = 96, 32
@@ -140,10 +140,8 @@ def nothing_stays_changed() -> Iterator[None]:
     """Fail a test that leaves the process changed: the tests after it would depend on it."""
     before = process_state()
     yield
-    changed = [
-        f"{name} was {before[name]} and is {now}" for name, now in process_state().items() if now != before[name]
-    ]
-    assert not changed, "\n".join(changed)
+    changed = changes(before, process_state())
+    assert not changed, changed
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,19 @@ def process_state() -> dict[str, Any]:
     }
 
 
+def changes(before: dict[str, Any], after: dict[str, Any]) -> dict[str, str]:
+    """Return what became of the settings that differ."""
+    return {
+        name: "; ".join(
+            f"{key} was {old.get(key)} and is {new.get(key)}" for key in old | new if old.get(key) != new.get(key)
+        )
+        if isinstance(old, dict)
+        else f"was {old} and is {new}"
+        for name, (old, new) in ((name, (before[name], after[name])) for name in before)
+        if old != new
+    }
+
+
 def _umask() -> int:
     umask = os.umask(0o077)
     os.umask(umask)

@@ -62,8 +62,8 @@ def test_a_run_directory_holds_what_the_design_says(command: Command, fashion_mn
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("events.out.tfevents")}
     assert len(events) == 1
-    assert names - events == {
-        *("checkpoints/best.ckpt", "checkpoints/last.ckpt", "checkpoints/previous.ckpt", ".lock"),
+    assert names - events - {".lock"} == {  # filelock 3.21 to 3.29 removes its file
+        *("checkpoints/best.ckpt", "checkpoints/last.ckpt", "checkpoints/previous.ckpt"),
         *("config.yaml", "data.json", "environment.json", "state.json"),
         *("hparams.yaml", "metrics.json", "overrides.yaml"),
     }
