@@ -101,3 +101,17 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in place of what is there."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def refusal(folder: Path) -> str | None:
+    """Return why this process can write no file into a folder; None if it can.
+
+    Permissions alone do not tell: a file system may be read-only, or full.
+    """
+    part = part_of(folder / "refusal")
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

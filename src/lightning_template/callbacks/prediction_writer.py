@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_template.callbacks import pictures, plots
 from lightning_template.callbacks.run_directory import run_directory
-from lightning_template.files import part_of, put_in_place
+from lightning_template.files import part_of, put_in_place, refusal
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -65,10 +65,17 @@ class PredictionWriter(Callback):
             raise ValueError(f"`predict` writes one table: use --trainer.devices 1, got {trainer.world_size} ranks")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Decide on a file beside the table."""
+        """Decide on a file beside the table.
+
+        Raises:
+            ValueError: If nothing can be written there.
+        """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
         self.path = self.path or run_directory(trainer) / "predictions.csv"
+        for file, option in ((self.path, "--output"), (self.figure, "--figure")):
+            if file and (reason := refusal(file.parent)):
+                raise ValueError(f"cannot write {file}: {reason}; name a file elsewhere with {option}")
         self._part = part_of(self.path)
 
     def on_predict_batch_end(

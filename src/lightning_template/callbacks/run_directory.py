@@ -1,5 +1,6 @@
 """The directory that holds what a run leaves behind."""
 
+import logging
 import shutil
 import time
 import traceback
@@ -21,7 +22,9 @@ from lightning_template.callbacks.observer import Guard
 from lightning_template.callbacks.tensorboard import EventLogger
 from lightning_template.digests import dump_json, sign_text
 from lightning_template.errors import Stopped, one_line
-from lightning_template.files import HeldFolder, write_text
+from lightning_template.files import HeldFolder, refusal, write_text
+
+_logger = logging.getLogger("lightning_template")
 
 
 class RunDirectory(Callback):
@@ -55,6 +58,7 @@ class RunDirectory(Callback):
         self.marks = marks or {}
         self._guard = Guard()
         self._entered = False
+        self._refusal: str | None = None  # why nothing can be written, where nothing has to be
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
         self._folder: HeldFolder | None = None
@@ -86,7 +90,7 @@ class RunDirectory(Callback):
         profiler = trainer.profiler  # type: ignore[attr-defined]
         if profiler.dirpath in (None, trainer.default_root_dir):  # where Lightning puts it without a logger
             profiler.dirpath = self.run
-        if self.tensorboard and not trainer.loggers:
+        if self.tensorboard and not trainer.loggers and self._refusal is None:
             # `default_hp_metric` would fill the HPARAMS tab with -1 (Lightning issue 8175)
             trainer.logger = EventLogger(
                 self.run, name="", version="", default_hp_metric=False, purge_step=self._resumed_step
@@ -103,6 +107,8 @@ class RunDirectory(Callback):
             self.run = run or runs.create_run(self.root, self.experiment)
             if is_fitting:
                 self._lock()
+            elif not is_new:
+                self._refusal = refusal(self.run)
             if is_new or is_fitting:
                 for name, content in self.files.items():
                     write_text(self.run / name, sign_text(content) if name.endswith(".yaml") else content)
@@ -182,15 +188,18 @@ class RunDirectory(Callback):
         elif is_error:
             if isinstance(exception, torch.OutOfMemoryError):
                 exception.add_note("a smaller `data.batch_size` or `data.eval_batch_size` needs less")
-            path = self.run / "traceback.txt"
-            try:
-                write_text(path, "".join(traceback.format_exception(exception)))
-            except OSError as error:  # a full disk may be what failed the run
-                exception.add_note(f"no traceback could be kept: {error}")
-            else:
-                exception.add_note(f"traceback in {path}")
+            if self._refusal is None:
+                self._keep_traceback(exception, self.run / "traceback.txt")
             if can_go_on:
                 exception.add_note(f"to go on from the last checkpoint: {self._command_to_go_on()}")
+
+    def _keep_traceback(self, exception: BaseException, path: Path) -> None:
+        try:
+            write_text(path, "".join(traceback.format_exception(exception)))
+        except OSError as error:  # a full disk may be what failed the run
+            exception.add_note(f"no traceback could be kept: {error}")
+        else:
+            exception.add_note(f"traceback in {path}")
 
     def _command_to_go_on(self) -> str:
         return runs.command("fit", "--ckpt_path", str(self.run))
@@ -240,7 +249,10 @@ class RunDirectory(Callback):
             if trainer.ckpt_path:
                 metrics["checkpoint"] = str(trainer.ckpt_path)
             assert self.run is not None
-            runs.update_json(self.run / runs.METRICS_FILE, {entry: metrics})
+            if self._refusal is None:
+                runs.update_json(self.run / runs.METRICS_FILE, {entry: metrics})
+            else:
+                _logger.warning("%s is not written: %s", self.run / runs.METRICS_FILE, self._refusal)
 
 
 def run_directory(trainer: Trainer) -> Path:
