@@ -10,7 +10,8 @@ from lightning.pytorch import LightningDataModule
 from PIL import Image
 from pyarrow import parquet
 
-from conftest import NUM_TEST, ROOT, Command
+from conftest import NUM_TEST, ROOT, Command, Result
+from lightning_template.callbacks.prediction_writer import _without_formulas
 from lightning_template.commands.samples import write_samples
 from lightning_template.datamodules import (
     FashionMNISTDataModule,
@@ -154,3 +155,106 @@ def test_images_that_are_none(command: Command, fashion_mnist: Path) -> None:
         result = command("predict", *MLP, "--allow_untrained", "--input", path)
         assert (result.status, len(result.err.splitlines())) == (2, 1)
         assert message in result.err
+
+
+FOLDER = [
+    *("predict", "--allow_untrained", "--data=lightning_template.datamodules.ImageFolderDataModule"),
+    *("--data.data_dir=train", "--data.image_size=4", "--data.test_fraction=0.2", "--data.val_fraction=0.2"),
+    *("--model=lightning_template.tasks.ClassificationTask", "--model.loss=torch.nn.CrossEntropyLoss"),
+    *("--model.network=lightning_template.networks.MLP", "--model.network.in_features=48"),
+    *("--model.network.hidden_features=[]", "--model.optimizer=torch.optim.SGD", "--trainer.accelerator=cpu"),
+]
+
+
+def predict(command: Command, class_names: list[str], *options: str) -> Result:
+    """Predict images with an untrained network for classes of these names."""
+    number = len(class_names)
+    for name in class_names:
+        Path("train", name).mkdir(parents=True, exist_ok=True)
+        for level in range(4):
+            Image.new("RGB", (4, 4), (60 * level, 0, 0)).save(Path("train", name, f"{level}.png"))
+    return command(*FOLDER, f"--model.num_classes={number}", f"--model.network.out_features={number}", *options)
+
+
+def write_folder(good: int, bad: int) -> None:
+    Path("mine").mkdir(exist_ok=True)
+    for number in range(good):
+        Image.new("RGB", (4, 4), (0, 9 * number, 0)).save(f"mine/{number}.png")
+    for number in range(bad):
+        Path(f"mine/{number}_bad.png").write_bytes(b"no image")
+
+
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_images_that_cannot_be_read_are_skipped(limit: int, command: Command) -> None:
+    write_folder(5, 2)
+    options = ["--input", "mine", "--data.eval_batch_size=2", f"--data.memory_limit={limit}"]
+    result = predict(command, ["a", "b"], *options, "--output=some.csv")
+    assert result.status == 1
+    lines = [line for line in result.err.splitlines() if "mine" in line or "no row" in line]
+    assert [line.split(" cannot")[0] for line in lines] == [
+        *("skipped: mine/0_bad.png", "skipped: mine/1_bad.png"),
+        "files that could not be read and have no row: 2",
+    ]
+    assert result.out.splitlines()[-1] == "predictions  some.csv"
+    for path in Path("mine").glob("*_bad.png"):
+        path.unlink()
+    assert predict(command, ["a", "b"], *options, "--output=all.csv").status == 0
+    assert read_csv("some.csv") == read_csv("all.csv")
+    assert [row["file"] for row in read_csv("all.csv")] == [f"mine/{number}.png" for number in range(5)]
+
+
+def test_many_that_cannot_be_read_are_counted(command: Command) -> None:
+    write_folder(1, 8)
+    result = predict(command, ["a", "b"], "--input", "mine", "--output=y.csv")
+    skipped = [line for line in result.err.splitlines() if line.startswith("skipped: ")]
+    assert (result.status, len(skipped), skipped[-1]) == (1, 6, "skipped: 3 more files")
+    assert len(read_csv("y.csv")) == 1
+    Path("mine/0.png").unlink()
+    result = predict(command, ["a", "b"], "--input", "mine", "--output=z.csv")
+    assert result.status == 2
+    assert "0_bad.png cannot be read as an image" in result.err.splitlines()[-1]
+    assert "nor can the 7 other files" in result.err.splitlines()[-1]
+    assert not Path("z.csv").exists()
+
+
+FORMULAS = ["=cmd|' C calc'!A0", "+1", "-1", "@SUM(A1)", "\tx", "'quoted"]
+
+
+def test_no_name_is_a_formula(command: Command) -> None:
+    Path("-x").mkdir()
+    Image.new("RGB", (4, 4)).save("-x/=a.png")
+    for kind in ("csv", "parquet"):
+        assert predict(command, [*FORMULAS, "plain"], "--input=-x/=a.png", f"--output=y.{kind}").status == 0
+    (exact,) = parquet.read_table("y.parquet").to_pylist()
+    (row,) = read_csv("y.csv")
+    assert exact["file"] == "-x/=a.png"
+    assert exact["prediction_name"] in sorted([*FORMULAS, "plain"])
+    assert list(row) == list(exact)  # they begin with probability_of_
+    for name, value in row.items():
+        if isinstance(exact[name], str):
+            assert value[0] not in "=+-@\t\r"
+            assert value.removeprefix("'") == exact[name]
+        else:
+            assert float(value) == pytest.approx(exact[name])
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "\rx", "\nx", "\uff1dx"])
+def test_what_would_be_a_formula_gets_a_quote(text: str) -> None:
+    columns = {text: np.array([-1.5]), "name": [text, "plain", ""]}
+    written = _without_formulas(columns)
+    assert list(written) == [f"'{text}", "name"]
+    assert written["name"] == [f"'{text}", "plain", ""]
+    assert written[f"'{text}"] is columns[text]
+
+
+def test_a_table_of_numbers_to_predict_has_no_classes(command: Command) -> None:
+    Path("data.csv").write_text("a,b\n" + "".join(f"{index * 7 % 5},{index * index}\n" for index in range(20)))
+    result = command(
+        *("predict", "--allow_untrained", "--data=lightning_template.datamodules.TableDataModule"),
+        *("--data.path=data.csv", "--data.targets=b", "--data.task=regression", "--output=y.csv"),
+        *("--model=lightning_template.tasks.RegressionTask", "--model.loss=torch.nn.MSELoss"),
+        *("--model.network=torch.nn.Linear", "--model.network.in_features=1", "--model.network.out_features=1"),
+        *("--model.optimizer=torch.optim.SGD", "--trainer.accelerator=cpu"),
+    )
+    assert result.status == 0, result.err
+    assert list(read_csv("y.csv")[0]) == ["index", "value", "target"]

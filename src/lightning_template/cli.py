@@ -329,10 +329,17 @@ class TemplateCLI(LightningCLI):
         self._say(summary or "")
 
     def after_predict(self) -> None:
-        """Tell where the predictions are."""
+        """Tell where the predictions are.
+
+        Raises:
+            SystemExit: If files were skipped.
+        """
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
         writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
         self._say("".join(f"predictions  {writer.path}\n" for writer in writers if writer.path))
+        if skipped := getattr(self.datamodule, "skipped_files", ()):
+            _logger.error("files that could not be read and have no row: %d", len(skipped))
+            raise SystemExit(1)  # a script shall not take a part for the whole
 
     def _say(self, text: str) -> None:
         if self.trainer.is_global_zero:

@@ -1,5 +1,6 @@
 """Tables, checked against numpy and the cells that were written."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_test_file(tmp_path: Path) -> None:
 
 
 def test_a_constant_column_becomes_zero(tmp_path: Path) -> None:
-    table = [[0.1, index, index % 2] for index in range(50)]
+    table = [[0.1, index**2, index % 2] for index in range(50)]
     data = make(write(tmp_path / "table.csv", table, ["same", "other", "y"]), "y", batch_size=100)
     inputs, _ = next(iter(data.train_dataloader()))
     assert inputs[:, 0].abs().max() < 1e-6
@@ -107,7 +108,7 @@ def test_a_constant_column_becomes_zero(tmp_path: Path) -> None:
     ],
 )
 def test_classes_are_text_or_whole_numbers(cells: list[str], names: tuple[str, ...], tmp_path: Path) -> None:
-    path = write(tmp_path / "table.csv", [[index, cell] for index, cell in enumerate(cells * 4)], ["x", "y"])
+    path = write(tmp_path / "table.csv", [[index / 2, cell] for index, cell in enumerate(cells * 4)], ["x", "y"])
     data = make(path, "y")
     assert data.class_names == names
     assert data.train_set is not None
@@ -226,6 +227,7 @@ def test_mistakes_in_other_files_are_named(tmp_path: Path) -> None:
     [
         ({"targets": ["x", "y"]}, r"must name one column, or several for regression, got \['x', 'y'\]"),
         ({"targets": [], "task": "regression"}, r"must name one column, .*, got \[\]"),
+        ({"targets": "y", "inputs": []}, r"`inputs` must name at least one column, or be left out, got \[\]"),
         ({"targets": "y", "inputs": ["x", "y"]}, r"a column must not be input and target at once, got \['y'\]"),
     ],
 )
@@ -246,3 +248,76 @@ def test_a_fit_from_the_command_line(command: Command, workspace: Path) -> None:
     missing = command("test", "--ckpt_path=lightning_logs/default/version_0", "--data.targets=rain")
     assert missing.status == 2
     assert "table.csv has no column 'rain', did you mean 'rainfall'?" in missing.err.splitlines()[-1]
+
+
+PLAIN = [[0.5, "a"], [1.5, "b"], [-0.5, "a"], [2.0, "b"], [0.25, "a"], [7.0, "b"], [1.0, "a"], [-3.0, "b"]]
+
+
+def with_index(name: str, values: list[Any]) -> tuple[list[list[Any]], list[str]]:
+    return [[value, *row] for value, row in zip(values, PLAIN, strict=True)], [name, "x", "y"]
+
+
+INDICES: dict[str, tuple[str, list[Any], bool]] = {
+    "pandas": ("", list(range(8)), True),
+    "pandas, read and written again": ("Unnamed: 0", list(range(8)), True),
+    "twice": ("Unnamed: 0.1", list(range(8)), True),
+    "without a name, shuffled": ("", [3, 1, 2, 0, 7, 6, 5, 4], True),
+    "of Parquet": ("__index_level_0__", [3, 1, 2, 0, 7, 6, 5, 4], True),
+    "from 0": ("id", list(range(8)), True),
+    "from 1": ("row", list(range(1, 9)), True),
+    "from 2": ("id", list(range(2, 10)), False),
+    "by two": ("id", list(range(0, 16, 2)), False),
+    "repeated": ("id", [0, 1, 2, 3, 4, 5, 6, 6], False),
+    "shuffled": ("id", [1, 0, 2, 3, 4, 5, 6, 7], False),
+    "fractions": ("id", [index / 2 for index in range(8)], False),
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("kind", INDICES)
+def test_an_index_is_no_input(kind: str, suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    name, values, is_index = INDICES[kind]
+    path = write(tmp_path / f"table.{suffix}", *with_index(name, values))
+    caplog.set_level(logging.INFO)
+    data = make(path, "y", val_fraction=0.25, test_fraction=0.25)
+    assert data.input_names == (("x",) if is_index else (name, "x"))
+    told = [record.getMessage() for record in caplog.records if "index of the rows" in record.getMessage()]
+    expected = (
+        f"{path}: column {name!r}: no input, as it is an index of the rows; to keep it, name all inputs in `inputs`"
+    )
+    assert told == [expected] * is_index
+    caplog.clear()
+    kept = make(path, "y", inputs=[name, "x"], val_fraction=0.25, test_fraction=0.25)
+    assert (kept.input_names, caplog.records) == ((name, "x"), [])
+    served, _ = next(iter(kept.test_dataloader()))
+    assert served.shape == (2, 2)
+
+
+def test_an_index_alone_is_nothing_to_predict_from(tmp_path: Path) -> None:
+    path = write(tmp_path / "table.csv", [[index, kind] for index, (_, kind) in enumerate(PLAIN)], ["id", "y"])
+    with pytest.raises(
+        ValueError, match="no column of numbers beside y to predict it from, but an index of the rows, 'id'"
+    ):
+        make(path, "y")
+
+
+def test_few_rows_count_by_chance(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("x,y\n0,a\n1,b\n2,b\n")
+    assert make(tmp_path / "table.csv", "y", test_fraction=0.0, val_fraction=0.0).input_names == ("x",)
+
+
+def test_a_run_keeps_its_columns(command: Command, workspace: Path) -> None:
+    write(workspace / "table.csv", *with_index("", list(range(8))))
+    fitted = command(
+        *("fit", "--data=lightning_template.datamodules.TableDataModule", "--data.path=table.csv", "--data.targets=y"),
+        *("--model=lightning_template.tasks.ClassificationTask", *PLAIN_MLP, "--model.num_classes=2"),
+        *("--model.loss=torch.nn.CrossEntropyLoss", "--data.test_fraction=0.25", "--data.val_fraction=0.25"),
+        *("--model.network.in_features=1", "--model.network.out_features=2", "--callbacks.dashboard=null"),
+    )
+    assert fitted.status == 0, fitted.err
+    assert fitted.err.count("index of the rows") == 1
+    resumed = command("fit", "--ckpt_path=lightning_logs/default/version_0", "--trainer.max_epochs=2")
+    assert resumed.status == 0, resumed.err
+    write(workspace / "new.csv", [[4, 1.0]], ["", "x"])
+    predicted = command("predict", "--ckpt_path=lightning_logs/default/version_0", "--input=new.csv")
+    assert predicted.status == 0, predicted.err

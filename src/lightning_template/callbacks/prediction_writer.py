@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 NUM_SHOWN = 60
 """Largest number of samples in a figure."""
 
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
+
 
 class PredictionWriter(Callback):
     """Writes a table with one row for each sample, as the batches come.
 
     The columns are `index`, the sample's position, `file` if samples come from files, and those that the task's
     `predict_step` returns. A column of integers is followed by one with the names of these classes, if the datamodule
-    has them. The file is `predictions.csv` in the run directory, unless `write_to` says otherwise.
+    has them. In CSV, a text that spreadsheets would take for a formula gets a `'` before it. The file is
+    `predictions.csv` in the run directory, unless `write_to` says otherwise.
     """
 
     def __init__(self) -> None:
@@ -99,14 +102,15 @@ class PredictionWriter(Callback):
                 f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}"
             )
         datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-        columns = _named_columns(outputs, getattr(datamodule, "class_names", ()))
+        columns = _named_columns(outputs, getattr(datamodule, "class_names", None) or ())
         num_rows = len(next(iter(columns.values())))
         rows = range(self._num_rows, self._num_rows + num_rows)
         first: dict[str, Any] = {"index": list(rows)}
         files = getattr(datamodule, "predict_files", None)
         if files is not None:
             first["file"] = [files[row] for row in rows]
-        self._write(first | columns)
+        columns = first | columns
+        self._write(columns if self.path and self.path.suffix == ".parquet" else _without_formulas(columns))
         if self.figure and self._num_rows < NUM_SHOWN:
             inputs = batch if isinstance(batch, Tensor) else batch[0]
             self._shown.append((inputs.cpu(), outputs.get("probability_of", next(iter(outputs.values()))).cpu()))
@@ -136,7 +140,7 @@ class PredictionWriter(Callback):
         if self.figure:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
             inputs, predictions = (torch.cat(parts)[:NUM_SHOWN] for parts in zip(*self._shown, strict=True))
-            _draw(inputs, predictions, getattr(datamodule, "class_names", ())).savefig(self.figure)
+            _draw(inputs, predictions, getattr(datamodule, "class_names", None) or ()).savefig(self.figure)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no half-written table."""
@@ -166,9 +170,24 @@ def _named_columns(outputs: Mapping[str, Tensor], class_names: Sequence[str]) ->
         parts = class_names if len(class_names) == table.shape[1] else range(table.shape[1])
         for part, column in zip(parts, table.T, strict=True):
             columns[name if table.shape[1] == 1 else f"{name}_{part}"] = column.numpy()
-        if values.ndim == 1 and not values.is_floating_point() and len(class_names) > values.max():
+        if values.ndim == 1 and not values.is_floating_point() and 0 <= values.min() <= values.max() < len(class_names):
             columns[f"{name}_name"] = [class_names[index] for index in values.tolist()]
     return columns
+
+
+def _without_formulas(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a `'` before names and texts that begin as formulas do, or with a `'`: it takes one off to read them back.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+
+    def quoted(text: Any) -> Any:
+        return f"'{text}" if isinstance(text, str) and text.startswith(_BEGINS_FORMULA) else text
+
+    return {
+        quoted(name): [quoted(value) for value in column] if isinstance(column, list) else column
+        for name, column in columns.items()
+    }
 
 
 def _draw(inputs: Tensor, predictions: Tensor, class_names: Sequence[str]) -> Any:

@@ -1,5 +1,6 @@
 """FashionMNIST: grey images of clothes in ten classes."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from lightning_template.datamodules import fashion_mnist_files as files
 from lightning_template.datamodules.data_files import DataDigest
-from lightning_template.datamodules.image_files import ImageFiles, find_images
+from lightning_template.datamodules.image_files import ImageFiles, find_images, read_images
 from lightning_template.datamodules.in_memory import InMemoryDataModule
 from lightning_template.datamodules.loading import Inputs
 
@@ -75,10 +76,13 @@ class FashionMNISTDataModule(InMemoryDataModule):
         return {name: DataDigest(str(self.data_dir), checksum) for name, checksum in files.CHECKSUMS.items()}
 
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
-        """Find images, which keep their proportions and get black beside them, as it is around those of the data."""
-        found = find_images(paths)
-        images = ImageFiles(found, self.input_shape, whole=True, invert=invert)
-        return images.index_select(0, torch.arange(len(images))).squeeze(1), found
+        """Find images, which keep their proportions and get black beside them, as it is around those of the data.
+
+        Those that cannot be decoded are skipped.
+        """
+        images = ImageFiles(find_images(paths), self.input_shape, whole=True, invert=invert)
+        inputs, found, self.skipped_files = read_images(images, math.inf)
+        return inputs.index_select(0, torch.arange(len(inputs))).squeeze(1), found
 
     def transform(self, inputs: Tensor) -> Tensor:
         """Turn images of bytes `(N, 28, 28)` into floats `(N, 1, 28, 28)`."""

@@ -1,8 +1,8 @@
 """Image files of any size, colour and depth, decoded into bytes of one shape."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,18 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from lightning_template.datamodules.data_files import check_regular
+from lightning_template.datamodules.loading import Inputs
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Endings of the files that are taken for images, in lower case."""
 
 MAX_PIXELS = 2**26
 """Number of pixels above which an image is not decoded: with four bytes each, those of 8192 x 8192 take 268 MB."""
+
+MAX_SHOWN = 5
+"""Number of files that are skipped with a line for each; of more there is a count."""
+
+_logger = logging.getLogger(__name__)
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others are rare, and EPS starts a program
 
@@ -58,15 +64,60 @@ class ImageFiles:
         assert dim == 0
         images = np.empty((len(index), *self.shape), np.uint8)
         paths = [self.paths[i] for i in index.tolist()]
-        decode_one = partial(decode, shape=self.shape, whole=self.whole, invert=self.invert)
+        for image, (_, decoded) in zip(images, self.decode_each(paths), strict=True):
+            if isinstance(decoded, ValueError):
+                raise decoded
+            image[:] = decoded
+        return torch.from_numpy(images)
+
+    def decode_each(self, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray | ValueError]]:
+        """Yield each path with its image `(channels, height, width)`, or with the error that it cannot be decoded."""
+
+        def decode_one(path: str) -> tuple[str, np.ndarray | ValueError]:
+            try:
+                return path, decode(path, self.shape, whole=self.whole, invert=self.invert)
+            except ValueError as error:
+                return path, error
+
         if get_worker_info() is None:
             with ThreadPoolExecutor() as pool:  # PIL lets other threads run while it decodes
-                for image, decoded in zip(images, pool.map(decode_one, paths), strict=True):
-                    image[:] = decoded
+                yield from pool.map(decode_one, paths)
         else:  # other workers have the other processors
-            for image, path in zip(images, paths, strict=True):
-                image[:] = decode_one(path)
-        return torch.from_numpy(images)
+            yield from map(decode_one, paths)
+
+
+def read_images(images: ImageFiles, memory_limit: float) -> tuple[Inputs, list[str], list[str]]:
+    """Return those images that can be decoded, and say which cannot.
+
+    Args:
+        images: Images that somebody has at hand.
+        memory_limit: Bytes of decoded images that may be kept in memory; more are decoded again later.
+
+    Returns:
+        The images that are left, the files of these, and the files that are left out.
+
+    Raises:
+        ValueError: If no image can be decoded.
+    """
+    keep = images.nbytes <= memory_limit
+    decoded: list[np.ndarray] = []
+    mistakes: dict[str, str] = {}
+    for index in range(0, len(images), 256):
+        for path, image in images.decode_each(images.paths[index : index + 256]):
+            if isinstance(image, ValueError):
+                mistakes[path] = str(image)
+            elif keep:
+                decoded.append(image)
+    good = [path for path in images.paths if path not in mistakes]
+    if not good:
+        others = f"; nor can the {len(mistakes) - 1} other files" if len(mistakes) > 1 else ""
+        raise ValueError(next(iter(mistakes.values())) + others)
+    for message in list(mistakes.values())[:MAX_SHOWN]:
+        _logger.warning("skipped: %s", message)
+    if len(mistakes) > MAX_SHOWN:
+        _logger.warning("skipped: %d more files", len(mistakes) - MAX_SHOWN)
+    left = ImageFiles(good, images.shape, images.whole, images.invert)
+    return torch.from_numpy(np.stack(decoded)) if keep else left, good, list(mistakes)
 
 
 def find_images(paths: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules.data_files import MAX_HASHED_BYTES, DataDigest, check_regular, digest_of_folder
-from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images, images_among
+from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images, images_among, read_images
 from lightning_template.datamodules.in_memory import Split
 from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule
@@ -108,9 +108,10 @@ class ImageFolderDataModule(NormalizedDataModule):
         }
 
     def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
-        """Find images anywhere, which are decoded as those of the folder are."""
-        files = find_images(paths)
-        return ImageFiles(files, self.input_shape, invert=invert), files
+        """Find images anywhere, which are decoded as those of the folder are; those that cannot be are skipped."""
+        images = ImageFiles(find_images(paths), self.input_shape, invert=invert)
+        inputs, files, self.skipped_files = read_images(images, self.memory_limit)
+        return inputs, files
 
     def _part_folders(self) -> dict[str, Path]:
         """Return the folders of training, test and validation set; none if classes are not parted so."""

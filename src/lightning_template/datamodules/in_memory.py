@@ -95,6 +95,8 @@ class InMemoryDataModule(LightningDataModule):
         self.seed = seed
         self.predict_files: list[str] | None = None
         """Files of the samples to predict, if each has its own."""
+        self.skipped_files: list[str] = []
+        """Files that were to be predicted and could not be read."""
         self._predict_on: tuple[Sequence[str], bool] | None = None
         self.train_set: TensorBatches | None = None
         self.val_set: TensorBatches | None = None
@@ -127,7 +129,7 @@ class InMemoryDataModule(LightningDataModule):
             invert: Whether images are dark on light, where those of the data are light on dark.
 
         Raises:
-            ValueError: If they cannot be read.
+            ValueError: If none can be read. Some that cannot be are to be named in `skipped_files`.
         """
         raise ValueError(f"{type(self).__name__} predicts the test set alone: it must define `read` to take files")
 

@@ -25,7 +25,8 @@ class TableDataModule(NormalizedDataModule):
     Args:
         path: File that ends in `.csv`, `.tsv` or `.parquet`; the first line of the first two names the columns.
         targets: Name of the column to predict; for regression there may be several.
-        inputs: Names of the columns to predict it from; all other columns of numbers if not given.
+        inputs: Names of the columns to predict it from; all other columns of numbers if not given, save an index of
+            the rows, such as pandas writes: one without a name, or whole numbers that count the rows.
         task: What the targets are.
         test_path: File with the same columns for the test; if not given, a fraction of the rows of `path`.
 
@@ -46,6 +47,8 @@ class TableDataModule(NormalizedDataModule):
         self.targets = [targets] if isinstance(targets, str) else list(targets)
         if not self.targets or (task == "classification" and len(self.targets) > 1):
             raise ValueError(f"`targets` must name one column, or several for regression, got {self.targets}")
+        if inputs is not None and not inputs:
+            raise ValueError("`inputs` must name at least one column, or be left out, got []")
         if both := [name for name in self.targets if name in (inputs or ())]:
             raise ValueError(f"a column must not be input and target at once, got {both}")
         self.path = Path(path).expanduser()
@@ -74,23 +77,30 @@ class TableDataModule(NormalizedDataModule):
             ValueError: If a file is not such a table, lacks a column, or a cell holds something else.
         """
         file = TableFile(self.path)
-        if self.inputs is None:
-            others = [name for name in file.names if name not in self.targets]
-            self.input_names = tuple(file.numbers_among(others))
-            if left_out := [name for name in others if name not in self.input_names]:
-                _logger.info("%s: no inputs, as they are not numbers: %s", self.path, ", ".join(left_out))
-        else:
-            self.input_names = tuple(self.inputs)
-        if not self.input_names:
-            raise ValueError(
-                f"{self.path} has no column of numbers beside {', '.join(self.targets)} to predict it from"
-            )
+        self.input_names = tuple(self._choose_inputs(file) if self.inputs is None else self.inputs)
         if self.task == "classification":
             self.class_names = tuple(file.classes(self.targets[0]))
         train = self._split(file)
         for name, column in zip(self.targets, train[1][:, None].flatten(1).unbind(1), strict=True):
             check_targets_differ(f"{self.path}, column {name!r}", column)
         return train, self._split(TableFile(self.test_path)) if self.test_path else None
+
+    def _choose_inputs(self, file: TableFile) -> list[str]:
+        """Return all columns of numbers that are neither targets nor an index, and tell which are left out."""
+        others = [name for name in file.names if name not in self.targets]
+        indices = [name for name in others if file.is_index(name)]
+        inputs = file.numbers_among([name for name in others if name not in indices])
+        if not inputs:
+            index = f", but an index of the rows, {indices[0]!r}: name it in `inputs` to use it" if indices else ""
+            raise ValueError(
+                f"{self.path} has no column of numbers beside {', '.join(self.targets)} to predict it from{index}"
+            )
+        if indices:
+            hint = "no input, as it is an index of the rows; to keep it, name all inputs in `inputs`"
+            _logger.info("%s: column %s: %s", self.path, ", ".join(map(repr, indices)), hint)
+        if left_out := [name for name in others if name not in {*inputs, *indices}]:
+            _logger.info("%s: no inputs, as they are not numbers: %s", self.path, ", ".join(left_out))
+        return inputs
 
     def data_digests(self) -> dict[str, DataDigest]:
         """Return the digests of the tables."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 MAX_NUMBERED_CLASSES = 1000
 """Number of classes that are numbers above which they are taken for quantities."""
 
+MIN_COUNTED_ROWS = 4
+"""Number of rows from which on numbers that count them are no coincidence."""
+
+_INDEX_NAME = r"|Unnamed: 0(\.\d+)*|__index_level_\d+__"  # pandas has the others for an index without a name
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
@@ -57,6 +62,18 @@ class TableFile:
         """Names of the columns."""
         names: list[str] = self.table.column_names
         return names
+
+    def is_index(self, name: str) -> bool:
+        """Tell whether a column is an index, by its name or as its whole numbers count the rows from 0 or 1."""
+        import pyarrow as pa
+
+        if re.fullmatch(_INDEX_NAME, name):
+            return True
+        column = self._column(name)
+        if not pa.types.is_integer(column.type) or column.null_count or len(column) < MIN_COUNTED_ROWS:
+            return False
+        values = column.to_numpy()
+        return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
 
     def numbers_among(self, names: Sequence[str]) -> list[str]:
         """Return those of some columns that hold numbers.
