@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -114,8 +115,18 @@ def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule],
     return partial(cli.make, "model"), partial(cli.make, "data")
 
 
+_report_thread = threading.excepthook
+
+
+def _report_other_thread(args: threading.ExceptHookArgs) -> None:
+    """Leave out TensorBoard's writer: the main thread raises what it failed with."""
+    if type(args.thread).__name__ != "_AsyncWriterThread":
+        _report_thread(args)
+
+
 def _quieten() -> None:
     """Keep the terminal for what a user can act on."""
+    threading.excepthook = _report_other_thread
     for name in ("lightning.pytorch", "lightning.fabric"):  # devices found, advertisements, why fitting stopped
         logging.getLogger(name).setLevel(logging.WARNING)
     logger = logging.getLogger("lightning_template")
@@ -291,6 +302,10 @@ class TemplateCLI(LightningCLI):
                 launcher.kill(stopped.number)
             if stopped.message and subcommand == "fit":
                 stopped.message += slurm.queue_again(stopped.number)
+            raise
+        except Exception as error:
+            if self.run_directory.gone is not None:  # who writes there fails in many ways, such as TensorBoard's logger
+                raise self.run_directory.gone from error
             raise
 
     def _check_changes(self) -> None:

@@ -62,6 +62,7 @@ class RunDirectory(Callback):
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
         self._folder: HeldFolder | None = None
+        self.gone: FileNotFoundError | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Enter the directory; by now data, checkpoint and optimizer are there."""
@@ -172,7 +173,9 @@ class RunDirectory(Callback):
             return
         try:
             self.place()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            self.gone = error
+            trainer.loggers = []  # they would write into another directory of this name
             self._unlock()
             return
         is_error = isinstance(exception, Exception)
@@ -205,7 +208,12 @@ class RunDirectory(Callback):
         return runs.command("fit", "--ckpt_path", str(self.run))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep how far the run is."""
+        """Keep how far the run is.
+
+        Raises:
+            FileNotFoundError: If the directory is gone.
+        """
+        self.place()
         self._guard(runs.STATE_FILE, self._keep_state, "running", trainer, epochs=trainer.current_epoch + 1)
 
     def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
