@@ -23,7 +23,8 @@ ALLOWED = {
     | {f"lightning_template.{name}" for name in ("changes", "digests", "errors", "files", "loops", "runs")},
     "files": set(),
     "digests": set(),
-    "runs": {"lightning_template.digests", "lightning_template.files"},
+    "records": {"lightning_template.digests"},
+    "runs": {f"lightning_template.{name}" for name in ("digests", "files", "records")},
     "resolve": {"lightning_template.digests", "lightning_template.runs"},
     "checkpoints": {"torch", "lightning", "lightning_template.digests", "lightning_template.files"},
     "changes": set(),
@@ -37,7 +38,7 @@ ALLOWED = {
     "command_line": {"yaml"}
     | {f"lightning_template.{name}" for name in ("digests", "errors", "resolve", "runs", "slurm", "yaml_text")},
     "commands": {"yaml", "numpy", "PIL", "rich"}
-    | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "runs", "testing")},
+    | {f"lightning_template.{name}" for name in ("changes", "cli", "command_line", "errors", "runs", "testing")},
     "__main__": {
         f"lightning_template.{name}"
         for name in ("cli", "command_line", "commands", "completion", "errors", "signals", "streams")

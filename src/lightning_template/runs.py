@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +9,19 @@ from typing import Any
 
 from lightning_template.digests import dump_json, load_json
 from lightning_template.files import flush, make_folder, write_text
+from lightning_template.records import LOCK_FILE as LOCK_FILE
+from lightning_template.records import METRICS_FILE as METRICS_FILE
+from lightning_template.records import STATE_FILE as STATE_FILE
+from lightning_template.records import STATES as STATES
+from lightning_template.records import best_of, floats_of, is_true
+from lightning_template.records import read_json as read_json
+from lightning_template.records import read_run as read_run
+from lightning_template.records import version_of as version_of
 
 LOGS = "lightning_logs"
 """Folder of all runs, inside the trainer's `default_root_dir`."""
-METRICS_FILE = "metrics.json"
-STATES = ("running", "finished", "interrupted", "failed")
-"""What becomes of a run; interrupted by a signal or a kill."""
-STATE_FILE = "state.json"
 LONGEST_NAME = 255
 """Number of bytes that a file system allows in a name."""
-LOCK_FILE = ".lock"
-"""File that the process which trains in a run directory holds locked."""
 
 _logger = logging.getLogger("lightning_template")
 
@@ -69,83 +70,14 @@ def check_experiment(name: Any) -> str:
 def find_runs(root: Path, experiment: str) -> list[Path]:
     """Return the run directories of an experiment, oldest first."""
     folder = root / LOGS / experiment
-    return sorted((run for run in folder.glob("version_*") if version_of(run) >= 0 and run.is_dir()), key=version_of)
+    found = (run for run in folder.glob("version_*") if version_of(run) >= 0 and is_true(run.is_dir))
+    return sorted(found, key=version_of)
 
 
 def all_runs(root: Path) -> list[Path]:
     """Return the run directories of all experiments: those that say what they are."""
     runs = [run for folder in sorted((root / LOGS).glob("*/")) for run in find_runs(root, folder.name)]
-    return [run for run in runs if (run / "config.yaml").is_file() or (run / STATE_FILE).is_file()]
-
-
-def read_run(run: Path) -> dict[str, Any]:
-    """Read what a run left, as far as it is there and readable.
-
-    Returns:
-        Its `path`, `experiment`, `version`, `state`, number of `epochs` and `steps`, `seconds` of training, the `error`
-        of a failed run, time it `started`, git `commit` and whether it was `dirty`, `best` score and `test` metrics;
-        None for what is not known.
-    """
-    state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, METRICS_FILE, "environment.json"))
-    known = {key: state.get(key) for key in ("state", "epochs", "steps", "seconds", "error", "started")}
-    if known["state"] not in STATES:
-        known["state"] = "finished" if metrics else "interrupted"
-    elif known["state"] == "running" and not _is_locked(run / LOCK_FILE):
-        known["state"] = "interrupted"
-    test = metrics.get("test")
-    return {
-        "path": str(run),
-        "experiment": run.absolute().parent.name,
-        "version": version_of(run.absolute()),
-        **known,
-        "started": known["started"] or environment.get("started"),
-        "commit": environment.get("git_commit"),
-        "dirty": environment.get("git_dirty"),
-        "best": _best(metrics),
-        "test": _floats(test) if isinstance(test, dict) else None,
-    }
-
-
-def _best(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what `metrics.json` holds about the best checkpoint, if it is complete."""
-    best = metrics.get("best")
-    return best if isinstance(best, dict) and {"monitor", "mode", "best_score", "best_epoch"} <= best.keys() else None
-
-
-def _floats(values: Any) -> dict[str, float]:
-    """Return the numbers among the entries of a mapping; none of another value."""
-    items = values.items() if isinstance(values, dict) else ()
-    return {name: value for name, value in items if isinstance(value, float)}
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the entries of a JSON file; none if it is not there, damaged or something else."""
-    try:
-        return load_json(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-
-
-def _is_locked(path: Path) -> bool:
-    """Tell whether a process holds a lock file, without holding it for longer than it takes to ask."""
-    try:
-        import fcntl
-    except ImportError:  # not on Windows: as it says
-        return True
-    try:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
-def version_of(run: Path) -> int:
-    """Return the number N of a directory `version_N`, or -1 for another name."""
-    match = re.fullmatch(r"version_(\d+)", run.name)
-    return int(match[1]) if match else -1
+    return [run for run in runs if any(is_true((run / name).is_file) for name in ("config.yaml", STATE_FILE))]
 
 
 def unfinished_files(run: Path) -> list[Path]:
@@ -170,14 +102,14 @@ def update_json(path: Path, entries: Mapping[str, Any]) -> None:
 def summarise(run: Path) -> str:
     """Return what a finished run reached, and the commands to type next."""
     metrics = read_json(run / METRICS_FILE)
-    best = _best(metrics)
+    best = best_of(metrics)
     lines = {
         "best": f"{best['monitor']} {best['best_score']:.4f} after epoch {best['best_epoch'] + 1}" if best else "",
         "run": run,
         "test": command("test", "--ckpt_path", str(run)),
         "dashboard": command("--logdir", str(run.parent.parent), program="tensorboard"),
     }
-    table = _table(_floats(metrics.get("final")) | _floats(metrics.get("test")))
+    table = _table(floats_of(metrics.get("final")) | floats_of(metrics.get("test")))
     return table + "".join(f"{name:<11}{text}\n" for name, text in lines.items() if text)
 
 

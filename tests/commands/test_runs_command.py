@@ -1,7 +1,10 @@
 """`lightning-template runs`: tables of what runs left, from their files alone."""
 
 import json
+import math
 import os
+import random
+import re
 import shlex
 import signal
 import subprocess
@@ -10,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from filelock import FileLock
 
 from conftest import ROOT, Command
 from lightning_template import runs
-from lightning_template.commands.runs import COLUMNS
+from lightning_template.commands.runs import COLUMNS, SORTED_BY
 
 FIT = ["fit", f"--config={ROOT / 'configs/line/adam.yaml'}", "--trainer.max_epochs=3", "--data.val_fraction=0.2"]
 FIT += ["--callbacks.figures=null", "--callbacks.dashboard=null"]
@@ -166,3 +170,123 @@ def test_it_answers_without_torch_and_writes_nothing(command: Command, workspace
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
     assert os.listdir("lightning_logs") == ["a"]  # noqa: PTH208  # a list compares
     assert runs.read_run(Path("lightning_logs/a/version_0"))["best"]["best_score"] == 0.8
+
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07\r\n\t\x9b2J\u202e\ud800"
+FIELDS = {
+    "state.json": ("state", "epochs", "steps", "seconds", "error", "started"),
+    "metrics.json": ("best", "final", "test", "val"),
+    "environment.json": ("started", "git_commit", "git_dirty", "command"),
+}
+BEST = ("monitor", "mode", "best_score", "best_epoch", HOSTILE)
+COMMANDS: list[list[str]] = [
+    [],
+    ["--json"],
+    *([f"--sort={key}"] for key in SORTED_BY),
+    ["show", "bad"],
+    ["best", "bad"],
+]
+COMMANDS += [["show", "bad", "--json"], ["diff", "bad", "good"], ["diff", "bad", "good", "--json"]]
+
+
+def values(generator: random.Random, depth: int = 2) -> Any:
+    """Return any value that JSON can have."""
+    numbers = [0, -1, 7, 10**30, 10**400, 0.5, -0.0, 1e308, math.nan, math.inf, -math.inf]
+    texts = ["", "soon", HOSTILE, "finished", "running", "min", "max", "val/loss", "2026-01-01", "x" * 10_000]
+    kinds: list[Any] = [None, True, False, *numbers, *texts, [], {}]
+    if depth and generator.random() < 0.4:
+        parts = [values(generator, depth - 1) for _ in range(generator.randrange(4))]
+        return parts if generator.random() < 0.5 else dict(zip([*BEST], parts, strict=False))
+    return generator.choice(kinds)
+
+
+def write_anything(run: Path, generator: random.Random) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    for name, fields in FIELDS.items():
+        content: Any = {field: values(generator) for field in fields if generator.random() < 0.8}
+        if generator.random() < 0.5 and "best" in content:
+            content["best"] = {field: values(generator, 1) for field in BEST}
+        if generator.random() < 0.1:
+            content = values(generator)
+        (run / name).write_text(json.dumps(content))
+    content = {"model": values(generator), HOSTILE[:9]: values(generator), 5: values(generator)}
+    (run / "config.yaml").write_text(yaml.safe_dump(content))
+    (run / "overrides.yaml").write_text(HOSTILE[:-1])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_file_of_a_run_breaks_the_command_or_steers_the_terminal(seed: int, command: Command) -> None:
+    make_run("good/version_0", 0.75)
+    generator = random.Random(seed)
+    write_anything(Path("lightning_logs/bad/version_0"), generator)
+    write_anything(Path("lightning_logs/bad/version_1"), generator)
+    for args in COMMANDS:
+        status, out, err = command("runs", *args)
+        assert status == 0 or (args[0] == "best" and "has no score" in err), (args, err)
+        assert not re.search(r"[^\n -~]", out + err)
+        if "--json" in args:
+            json.loads(out, parse_constant=pytest.fail)
+        elif args[:1] not in (["show"], ["best"], ["diff"]):
+            assert [line for line in out.splitlines() if "good" in line and "val/accuracy 0.7500" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        # an identifier goes into the environment, which has little space
+        ("state.json", "[" * 100_000),
+        ("state.json", '{"seconds": ' + "[" * 500 + "]" * 500 + "}"),
+        ("metrics.json", '{"best": ' + '{"a": ' * 100 + "1" + "}" * 101),
+        ("state.json", '{"epochs": ' + "9" * 5000 + "}"),
+        ("state.json", " " * (1 << 24) + "{}"),
+        ("config.yaml", "a: [" * 1000),
+        ("config.yaml", "a: &a [*a]"),
+        ("config.yaml", "? [a, b]\n: !!binary aGFsbG8=\nb: !!set {x, y}\nc: 2001-01-01\nd: .nan\n"),
+        ("config.yaml", "- a\n"),
+        ("config.yaml", "a: b\n" * 300_000),
+    ],
+    ids=[*"abcdefghij"],
+)
+def test_files_beyond_all_measure(name: str, content: str, command: Command, workspace: Path) -> None:
+    make_run("good/version_0", 0.75)
+    (make_run("bad/version_0", 0.5) / name).write_text(content)
+    for args in COMMANDS:
+        status, out, err = command("runs", *args)
+        assert status == 0 or (args[0] == "best" and "has no score" in err), (args, err)
+        assert "good" in out or args not in ([], ["--json"])
+        assert len(err.splitlines()) <= 1
+
+
+def test_broken_fields_are_unknown(command: Command, workspace: Path) -> None:
+    run = make_run("a/version_0", 0.75, state="gone", seconds="soon", started=7, epochs=True, error=["x"])
+    (run / "environment.json").write_text(json.dumps({"git_commit": 5, "git_dirty": "no", "started": "tomorrow"}))
+    (found,) = listed(command)
+    assert {key: found[key] for key in ("seconds", "started", "epochs", "error", "commit", "dirty")} == dict.fromkeys(
+        ("seconds", "started", "epochs", "error", "commit", "dirty")
+    )
+    assert (found["state"], found["best"]["best_score"]) == ("finished", 0.75)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"best_score": None}, {"best_score": math.nan}, {"mode": "best"}, {"monitor": 5}, {"best_epoch": -1}]
+)
+def test_a_broken_best_score_is_unknown(broken: dict[str, Any], command: Command, workspace: Path) -> None:
+    run = make_run("a/version_0", 0.75)
+    metrics = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps({"best": {**metrics["best"], **broken}}))
+    make_run("a/version_1", 0.5)
+    assert [found["best"] is None for found in listed(command)] == [True, False]
+    assert command("runs", "best", "a").out == "lightning_logs/a/version_1\n"
+
+
+def test_pipes_in_place_of_files_do_not_wait(command: Command, workspace: Path) -> None:
+    make_run("good/version_0", 0.75)
+    run = Path("lightning_logs/bad/version_0")
+    run.mkdir(parents=True)
+    for name in ("state.json", "metrics.json", "environment.json", "config.yaml", "overrides.yaml", ".lock"):
+        os.mkfifo(run / name)
+    assert [found["experiment"] for found in listed(command)] == ["good"]
+    assert command("runs", "show", "bad").status == 0
+    (run / "state.json").unlink()
+    (run / "state.json").write_text('{"state": "running"}')
+    assert [found["state"] for found in listed(command)] == ["interrupted", "finished"]

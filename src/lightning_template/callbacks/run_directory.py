@@ -3,25 +3,24 @@
 import logging
 import shutil
 import time
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import BaseFileLock, FileLock, Timeout
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template import runs
+from lightning_template.callbacks.endings import explain
 from lightning_template.callbacks.environment import describe_environment
 from lightning_template.callbacks.finite_loss import check_losses
 from lightning_template.callbacks.observer import Guard
 from lightning_template.callbacks.tensorboard import EventLogger
 from lightning_template.digests import dump_json, sign_text
-from lightning_template.errors import Stopped, one_line
+from lightning_template.errors import one_line
 from lightning_template.files import HeldFolder, refusal, write_text
 
 _logger = logging.getLogger("lightning_template")
@@ -178,34 +177,13 @@ class RunDirectory(Callback):
             trainer.loggers = []  # they would write into another directory of this name
             self._unlock()
             return
-        is_error = isinstance(exception, Exception)
-        if trainer.state.fn == TrainerFn.FITTING:
+        is_fitting, is_error = trainer.state.fn == TrainerFn.FITTING, isinstance(exception, Exception)
+        if is_fitting:
+            state, error = ("failed", one_line(exception)) if is_error else ("interrupted", None)
             with suppress(OSError):  # a full disk may be what failed the run
-                self._keep_state(
-                    "failed" if is_error else "interrupted", trainer, error=one_line(exception) if is_error else None
-                )
+                self._keep_state(state, trainer, error=error)
         self._unlock()
-        can_go_on = trainer.state.fn == TrainerFn.FITTING and (self.run / "checkpoints" / "last.ckpt").is_file()
-        if isinstance(exception, Stopped) and can_go_on:
-            exception.message += f"; to go on: {self._command_to_go_on()}"
-        elif is_error:
-            if isinstance(exception, torch.OutOfMemoryError):
-                exception.add_note("a smaller `data.batch_size` or `data.eval_batch_size` needs less")
-            if self._refusal is None:
-                self._keep_traceback(exception, self.run / "traceback.txt")
-            if can_go_on:
-                exception.add_note(f"to go on from the last checkpoint: {self._command_to_go_on()}")
-
-    def _keep_traceback(self, exception: BaseException, path: Path) -> None:
-        try:
-            write_text(path, "".join(traceback.format_exception(exception)))
-        except OSError as error:  # a full disk may be what failed the run
-            exception.add_note(f"no traceback could be kept: {error}")
-        else:
-            exception.add_note(f"traceback in {path}")
-
-    def _command_to_go_on(self) -> str:
-        return runs.command("fit", "--ckpt_path", str(self.run))
+        explain(exception, self.run, keep=self._refusal is None, can_go_on=is_fitting)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep how far the run is.

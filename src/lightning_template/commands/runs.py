@@ -1,7 +1,6 @@
 """`lightning-template runs`: lists, shows and compares runs from the files they leave. Imports no torch."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,13 @@ from typing import Any
 from lightning_template import runs
 from lightning_template.changes import changes
 from lightning_template.commands.parser import CommandParser
+from lightning_template.commands.printing import plain, print_json, print_lines, print_table
+from lightning_template.errors import printable
 
 COLUMNS = ("experiment", "version", "state", "epochs", "best", "test", "duration", "commit", "started")
 SORTED_BY = ("experiment", "state", "epochs", "best", "duration", "started")
+LARGEST_TEXT = 1 << 20
+"""Number of bytes beyond which a configuration is not shown."""
 HELP = """\
 usage: lightning-template runs [--experiment NAME] [--state STATE] [--sort COLUMN] [--json] [--root DIR]
        lightning-template runs show RUN [--json]
@@ -52,7 +55,7 @@ def main(args: Sequence[str]) -> None:
     elif options.command == "diff":
         _diff(find(root, options.run), find(root, options.other), options.json)
     elif options.command == "best":
-        sys.stdout.write(f"{best(root, options.experiment)}\n")
+        print_lines(f"{best(root, options.experiment)}")
     else:
         _list(root, options)
 
@@ -128,11 +131,11 @@ def _list(root: Path, options: argparse.Namespace) -> None:
         key = {"duration": "seconds"}.get(options.sort, options.sort)
         found.sort(key=lambda run: (run[key] is not None, run[key]))
     if options.json:
-        _print_json(found)
+        print_json(found)
     elif not found:
-        sys.stdout.write(f"no runs in {root / runs.LOGS}\n")
+        print_lines(f"no runs in {root / runs.LOGS}")
     else:
-        _print_table([COLUMNS, *(_row(run) for run in found)])
+        print_table([COLUMNS, *(_row(run) for run in found)])
 
 
 def _row(run: Mapping[str, Any]) -> list[str]:
@@ -171,7 +174,7 @@ def _show(run: Path, as_json: bool) -> None:
     record = runs.read_run(run)
     files = {name: _text(run / f"{name}.yaml") for name in ("config", "overrides")}
     if as_json:
-        _print_json({**record, **files, "metrics": runs.read_json(run / "metrics.json")})
+        print_json({**record, **files, "metrics": runs.read_json(run / runs.METRICS_FILE)})
         return
     for title, content in (
         ("run", _lines({"directory": str(run), "state": record["state"], "error": record["error"]})),
@@ -180,55 +183,51 @@ def _show(run: Path, as_json: bool) -> None:
         ("overrides", files["overrides"]),
         ("config", files["config"]),
     ):
-        sys.stdout.write(f"# {title}\n{content}\n")
+        print_lines(f"# {title}\n{content}")
 
 
 def _diff(run: Path, other: Path, as_json: bool) -> None:
-    import yaml
-
-    configs = [yaml.safe_load(_text(path / "config.yaml")) or {} for path in (run, other)]
-    in_config = changes(*configs)
+    in_config = changes(_config(run), _config(other))
     one, two = _results(run), _results(other)
     in_result = {key: (one.get(key), two.get(key)) for key in {**one, **two} if one.get(key) != two.get(key)}
     if as_json:
-        _print_json({"config": in_config, "results": in_result})
+        print_json({"config": in_config, "results": in_result})
         return
     rows = [["", str(run), str(other)]]
-    rows += [[key, *map(_plain, values)] for part in (in_config, in_result) for key, values in part.items()]
-    _print_table(rows)
+    rows += [[key, *map(plain, values)] for part in (in_config, in_result) for key, values in part.items()]
+    print_table(rows)
 
 
 def _results(run: Path) -> dict[str, Any]:
     """Return a run's metrics under one key each, such as `final val/loss`."""
     return {
         f"{entry} {name}": value
-        for entry, values in runs.read_json(run / "metrics.json").items()
+        for entry, values in runs.read_json(run / runs.METRICS_FILE).items()
         if isinstance(values, Mapping)
         for name, value in values.items()
     }
 
 
-def _lines(values: Mapping[str, Any]) -> str:
-    return "".join(f"{key}: {_plain(value)}\n" for key, value in values.items() if value is not None)
+def _config(run: Path) -> Mapping[str, Any]:
+    """Return the configuration of a run; an empty one, with a warning, if it cannot be read."""
+    from lightning_template.command_line import read_config
 
-
-def _plain(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    try:
+        return read_config(run / "config.yaml") if _text(run / "config.yaml") else {}
+    except ValueError as error:
+        sys.stderr.write(f"lightning-template: {printable(str(error))}\n")
+        return {}
 
 
 def _text(path: Path) -> str:
+    """Return what a file holds; nothing if it is not there, too large or no text."""
     try:
-        return path.read_text()
+        return path.read_text("utf-8") if path.is_file() and path.stat().st_size <= LARGEST_TEXT else ""
     except (OSError, UnicodeDecodeError):
         return ""
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        sys.stdout.write(f"{line.rstrip()}\n")
+def _lines(values: Mapping[str, Any]) -> str:
+    return "".join(
+        f"{printable(key)}: {printable(plain(value))}\n" for key, value in values.items() if value is not None
+    )
