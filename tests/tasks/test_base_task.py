@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.loggers.logger import DummyLogger
 from sklearn.linear_model import QuantileRegressor
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
@@ -61,7 +62,7 @@ class MinimalTask(SupervisedTask):
 
 
 def make_trainer(**options: Any) -> Trainer:
-    return Trainer(accelerator="cpu", **SILENT, **options)
+    return Trainer(accelerator="cpu", **SILENT | options)
 
 
 def make_task(**options: Any) -> MinimalTask:
@@ -112,6 +113,38 @@ def test_metrics_are_named_after_the_stage() -> None:
     assert trainer.callback_metrics.keys() == train | {"val/loss", "val/mae"}
     (tested,) = trainer.test(task, data, verbose=False)
     assert tested.keys() == {"test/loss", "test/mae"}
+
+
+def test_the_progress_bar_shows_the_losses_of_steps_and_of_validation() -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(make_task(), make_line())
+    assert trainer.progress_bar_metrics.keys() == {"train/loss_step", "val/loss"}
+
+
+def test_metrics_are_logged_once_in_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call costs as much as a small step."""
+    names = []
+    log = MinimalTask.log
+
+    def count(task: MinimalTask, name: str, *args: Any, **kwargs: Any) -> None:
+        names.append(name)
+        log(task, name, *args, **kwargs)
+
+    monkeypatch.setattr(MinimalTask, "log", count)
+    task = make_task(steps_per_execution=1)
+    make_trainer(max_epochs=3, num_sanity_val_steps=0).fit(task, make_line())  # 4 batches in an epoch
+    assert [names.count(name) for name in ("train/loss_step", "train/loss", "val/loss")] == [12, 3, 3]
+
+
+def test_a_task_leaves_it_to_others_to_log_its_hyper_parameters() -> None:
+    logged = []
+
+    class Recorder(DummyLogger):
+        def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+            logged.append(args)
+
+    make_trainer(max_epochs=1, log_every_n_steps=1, logger=Recorder()).fit(make_task(), make_line())
+    assert logged == []
 
 
 def test_an_epoch_is_measured_sample_by_sample() -> None:

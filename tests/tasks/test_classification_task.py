@@ -90,6 +90,7 @@ def test_log_softmax_with_nll_is_logits_with_cross_entropy(seed: int, num_presen
         table = task.predict_step((inputs, targets), 0)
         torch.testing.assert_close(task.predict(task(inputs)), probabilities)
         torch.testing.assert_close(table["probability"], probabilities.amax(dim=1))
+        torch.testing.assert_close(table["probability_of"], probabilities)
         assert torch.equal(table["prediction"], probabilities.argmax(dim=1))
         assert torch.equal(table["target"], targets)
 
@@ -128,6 +129,7 @@ def test_binary_outputs_of_every_kind_mean_the_same(within: str) -> None:
         table = task.predict_step((inputs, targets), 0)
         assert torch.equal(table["prediction"], (logits > 0).long())
         torch.testing.assert_close(table["probability"], torch.maximum(probability, 1 - probability))
+        torch.testing.assert_close(table["probability_of"], torch.stack([1 - probability, probability], dim=1))
         num_tasks += 1
     assert num_tasks == 6
 

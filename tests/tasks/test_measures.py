@@ -61,3 +61,33 @@ def test_states_of_metrics_keep_their_precision(dtype: torch.dtype) -> None:
     measures.to(dtype)
     (mae,) = measures.metrics.values()
     assert (mae.sum_abs_error.dtype, measures.loss.total.dtype) == (torch.float64, torch.float64)
+
+
+def test_states_go_to_the_device_of_the_task() -> None:
+    task = RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=0.1)).to("meta")
+    for measures in (task.train_measures, task.val_measures, task.test_measures):
+        states = [measures.loss.total, measures.loss.num_samples, *measures.metrics.state_dict().values()]
+        states += [getattr(metric, name) for metric in measures.metrics.values() for name in metric._defaults]
+        assert {state.device.type for state in states} == {"meta"}
+
+
+def test_ranks_add_their_losses() -> None:
+    """The mean over both ranks' samples, with the other rank's sums as they are gathered."""
+    mean, other = MeanLoss(), MeanLoss()
+    mean.update(torch.tensor([2.0]), torch.tensor([3]))
+    other.update(torch.tensor([10.0]), torch.tensor([1]))
+    gathered = iter([[mean.total, other.total], [mean.num_samples, other.num_samples]])
+    mean.sync(dist_sync_fn=lambda *_, **__: next(gathered), distributed_available=lambda: True)
+    assert (mean.total.item(), mean.num_samples.item()) == (3 * 2.0 + 10.0, 4)
+
+
+def test_batches_whose_samples_differ_in_shape() -> None:
+    measures = Measures(MetricCollection({"mae": MeanAbsoluteError()}))
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(5, 3), (5, 4), (2, 3)]
+    batches = [(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)) for shape in shapes]
+    for outputs, targets in batches:
+        measures.add((outputs - targets).abs().mean(), outputs, targets, nn.Identity())
+    measures.update(nn.Identity())
+    errors = torch.cat([(outputs - targets).abs().flatten() for outputs, targets in batches])
+    assert measures.metrics.compute()["mae"].item() == pytest.approx(errors.mean().item())
