@@ -34,15 +34,16 @@ def new_project(name: str, folder: str) -> str:
         raise ValueError(f"{target} is there already, and nothing is overwritten: name a new or an empty folder")
     if not (ROOT / "pyproject.toml").is_file():
         raise ValueError(f"a project is made from a git checkout of this one, and {ROOT} is none")
-    listed = _git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
-    files = [file for file in listed if (ROOT / file).is_file()]
+    files = [file for file in _git(ROOT, "ls-files", "-z").split("\0") if (ROOT / file).is_file()]
+    if not files:
+        raise ValueError(f"a project is made of the files that git tracks, and it tracks none in {ROOT}")
     for file in files:
         _copy(ROOT / file, target / _rename(file, package), package)
     title = package.replace("_", " ").capitalize()
     (target / "CHANGELOG.md").write_text(f"# Changelog\n\n## 0.1.0 (unreleased)\n\n- {title} begins.\n")
     if importlib.util.find_spec("ruff"):  # another name, another order of imports
         for words in (["check", "--select", "I", "--fix"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *words, "--quiet", str(target)], check=True)
+            subprocess.run([sys.executable, "-m", "ruff", *words, "--quiet", "--no-cache", str(target)], check=True)
     _git(target, "init", "--quiet", "--initial-branch=main")
     _git(target, "add", "--all")
     known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=target, capture_output=True, check=False)
@@ -67,8 +68,10 @@ def _copy(source: Path, copy: Path, package: str) -> None:
 
 
 def _rename(text: str, package: str) -> str:
-    """Replace the name of this project, in each form that it has."""
+    """Replace the name of this project, in each form that it has, and the example's name where it would be the same."""
+    example = (("flower", "tulip"), ("Flower", "Tulip")) if package == "flower_power" else ()
     for old, new in (
+        *example,
         ("lightning_template", package),
         ("LIGHTNING_TEMPLATE", package.upper()),
         ("lightning-template", package.replace("_", "-")),
