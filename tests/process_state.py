@@ -17,21 +17,19 @@ import torch
 LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning_template")
 
+OTHERS = {signal.SIGCHLD, signal.SIGALRM}
+"""Signals that torch handles for good, once a loader had workers, and pytest-timeout."""
+
 
 def process_state() -> dict[str, Any]:
-    """Return the settings by their names.
-
-    torch keeps its handler of SIGCHLD once a loader had workers; pytest-timeout has SIGALRM while a test runs.
-    """
+    """Return the settings by their names."""
     return {
         "working directory": Path.cwd(),
         "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
         "arguments": (sys.argv[:], sys.path[:], sys.dont_write_bytecode, sys.excepthook),
         "umask": _umask(),
         "limits": {name: resource.getrlimit(limit) for name, limit in LIMITS.items()},
-        "signals": {
-            number: signal.getsignal(number) for number in signal.valid_signals() - {signal.SIGCHLD, signal.SIGALRM}
-        },
+        "signals": {number: signal.getsignal(number) for number in signal.valid_signals() - OTHERS},
         "locale": locale.setlocale(locale.LC_ALL),
         "loggers": {name: logging.getLogger(name).level for name in LOGGERS},
         "handlers": logging.getLogger("lightning_template").handlers[:],

@@ -133,6 +133,8 @@ def test_data_that_cannot_be_had(command: Command, workspace: Path, monkeypatch:
     assert status == 2
     assert len(err.splitlines()) == 1
     assert "train-images-idx3-ubyte" in err
+    for place in ("data/FashionMNIST/raw", "nowhere", "dataset-fashion-mnist"):  # where it was looked for, and a remedy
+        assert place in err
     assert content(workspace) == []
 
 

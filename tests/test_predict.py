@@ -62,6 +62,9 @@ def test_images_of_any_kind(command: Command, fashion_mnist: Path) -> None:
             assert float(value) == pytest.approx(float(expected[name]), abs=1e-6)
     with Image.open("out.png") as picture:
         assert picture.width > picture.height > 100
+        shades = set(np.unique(image[::3, ::3]))  # of the photo, which is in the picture
+        shown = set(np.asarray(picture.convert("L")).ravel())
+    assert len(shades & shown) > 0.8 * len(shades)
 
     assert command("predict", *checkpoint, "--input", "large.png", "--invert", "--output", "out.parquet").status == 0
     table = parquet.read_table("out.parquet").to_pydict()

@@ -54,7 +54,12 @@ def test_the_calibration_error_is_that_of_a_plain_loop(samples: tuple[Tensor, Te
 def test_figures_name_classes_and_values(samples: tuple[Tensor, Tensor]) -> None:
     predictions, targets = samples
     rates = plots.rates_of(predictions, targets)
-    assert f"{rates[0, 0].item():.2f}"[:3] in " ".join(texts(plots.confusion_matrix(rates, NAMES)))
+    cells = plots.confusion_matrix(rates, NAMES).axes[0].texts
+    found = {tuple(map(round, cell.get_position())): cell.get_text() for cell in cells}
+    expected = {(column, row): f"{rates[row, column]:.2f}" for row in range(4) for column in range(4)}
+    assert {place: text.lstrip("0") for place, text in found.items()} == {
+        place: text.lstrip("0") for place, text in expected.items()
+    }
     shown = texts(plots.class_accuracy(rates, NAMES))
     assert {f"{rates[index, index].item():.3f}" for index in range(4)} <= set(shown)
     lowest = int(rates.diagonal().argmin())
@@ -91,4 +96,8 @@ def test_several_inputs_are_drawn_over_the_prediction() -> None:
 
 def test_filters_of_grey_and_colour() -> None:
     for shape in ((13, 1, 3, 3), (5, 3, 3, 3)):
-        assert len(pictures.filters(torch.randn(*shape)).axes[0].images) == shape[0]
+        weights = torch.randn(*shape)
+        shown = [np.asarray(image.get_array()) for image in pictures.filters(weights).axes[0].images]
+        for image, weight in zip(shown, weights, strict=True):  # in their order, on a scale that rises
+            expected = weight.permute(1, 2, 0).squeeze(-1).numpy()
+            assert np.corrcoef(image.ravel(), expected.ravel())[0, 1] == pytest.approx(1, abs=1e-4)

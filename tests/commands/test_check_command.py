@@ -39,7 +39,7 @@ def test_an_override_that_is_a_mistake_fails(command: Command, monkeypatch: pyte
     [
         (["--model.optimizer.lrr=1"], "did you mean lr?"),
         (["--data.num_points=1"], "a line needs `num_points` >= 2"),
-        (["--ckpt_path=last", "--experiment=none"], "none"),
+        (["--ckpt_path=last", "--experiment=none"], "no last.ckpt in 0 runs in lightning_logs/none"),
         (["--config=missing.yaml"], "no configuration file missing.yaml"),
     ],
 )

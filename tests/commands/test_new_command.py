@@ -32,8 +32,6 @@ def test_the_printed_command_trains(kind: str, data: str, command: Command) -> N
     fitted = command(*printed.split(), *SHORT)
     assert fitted.status == 0, fitted.err
     assert Path("lightning_logs/flower_species/version_0/checkpoints/best.ckpt").is_file()
-    sys.modules.pop("flower_species_task")  # the next has another
-    sys.modules.pop("flower_species_data")
 
 
 def test_files_go_into_the_rooms_of_a_project(command: Command) -> None:
