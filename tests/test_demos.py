@@ -47,7 +47,7 @@ def test_lightnings_demos_train_and_resume(
     Path("demo.yaml").write_text(
         f"model: {json.dumps({'class_path': model, 'init_args': arguments})}\n"
         f"data: {data}\n"
-        "trainer: {max_epochs: 2, accelerator: cpu, limit_train_batches: 8, limit_val_batches: 2, limit_test_batches: 2}\n"
+        "trainer: {max_epochs: 2, accelerator: cpu, limit_train_batches: 8, limit_val_batches: 2}\n"
     )
     run = Path("lightning_logs/demo/version_0")
     fitted = command("fit", "--config=demo.yaml")

@@ -24,13 +24,18 @@ def fit(
     **options: Any,
 ) -> EventAccumulator:
     """Fit for two epochs, unless `options` say otherwise, and return what TensorBoard reads of it."""
-    chosen: dict[str, Any] = {"max_epochs": 2, "logger": False, "accelerator": "cpu", "enable_progress_bar": False}
+    chosen: dict[str, Any] = {
+        "max_epochs": 2,
+        "log_every_n_steps": 1,
+        "logger": False,
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+    }
     trainer = Trainer(
         callbacks=[RunDirectory(root, "run", {}), FiniteLoss(), keeper or BestAndLast(every_minutes=None), *callbacks],
         plugins=[WholeCheckpointIO()],
         **chosen | options,
         enable_model_summary=False,
-        log_every_n_steps=1,
     )
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=True)
     return read(root)

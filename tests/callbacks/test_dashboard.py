@@ -117,45 +117,12 @@ def test_a_resumed_run_goes_on_with_its_curves(command: Command) -> None:
     assert len(events.Images("regression")) == 4
 
 
-PARTS = {
-    "num_samples=0": "images/samples",
-    "num_mistakes=0": "images/worst mistakes",
-    "confusion_matrix=false": "classes/confusion matrix",
-    "class_accuracy=false": "classes/accuracy",
-    "calibration=false": "classes/calibration",
-    "filters=false": "first layer",
-    "pr_curves=false": "precision and recall/Bag",
-}
-
-
-@pytest.mark.filterwarnings("ignore:.*smaller than the logging interval")
-@pytest.mark.parametrize("names", [list(PARTS)[::2], list(PARTS)[1::2]], ids=["one half", "the other half"])
-def test_each_figure_can_be_switched_off(names: list[str], command: Command, fashion_mnist: Path) -> None:
-    options = [f"--callbacks.figures.{name}" for name in names]
-    options += ["--callbacks.dashboard.graph=false", "--model.lr_scheduler=null", "--model.optimizer.lr=1e-6"]
-    assert command(*CNN, f"--data.data_dir={fashion_mnist}", "--trainer.max_epochs=1", *options).status == 0
-    tags = read("fashion_mnist_cnn").Tags()
-    shown = {*tags["images"], *tags["tensors"]}
-    assert {part for part in PARTS.values() if part not in shown} == {PARTS[name] for name in names}
-    assert not tags["graph"]
-
-
 def test_each_callback_can_be_switched_off(command: Command, fashion_mnist: Path) -> None:
     options = [f"--callbacks.{name}=null" for name in ("figures", "dashboard", "monitor")]
     assert command(*CNN, f"--data.data_dir={fashion_mnist}", "--trainer.max_epochs=1", *options).status == 0
     tags = read("fashion_mnist_cnn").Tags()
     assert tags["images"] == tags["tensors"] == []
     assert {tag.split("/")[0] for tag in tags["scalars"]} == {"epoch", "train", "val"}
-
-
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
-def test_a_module_that_knows_nothing_of_the_template(command: Command) -> None:
-    demos = "lightning.pytorch.demos.boring_classes"
-    args = ["fit", f"--model={demos}.BoringModel", f"--data={demos}.BoringDataModule", "--trainer.max_epochs=1"]
-    assert command(*args, "--experiment=demo", "--callbacks.checkpoint=null").status == 0  # it logs nothing to watch
-    tags = read("demo").Tags()
-    assert "config/text_summary" in tags["tensors"]
-    assert {"optimizer/lr", "speed/samples_per_second"} <= set(tags["scalars"])
 
 
 def test_the_projector_shows_features(command: Command, fashion_mnist: Path) -> None:

@@ -44,4 +44,4 @@ def are_images(inputs: Tensor) -> bool:
 def class_names(trainer: Trainer, number: int) -> Sequence[str]:
     """Return the datamodule's names of classes, or their numbers."""
     names = getattr(trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]  # the Trainer's parts set it
-    return names if names is not None and len(names) >= number else [str(index) for index in range(number)]
+    return names[:number] if names and len(names) >= number else [str(index) for index in range(number)]

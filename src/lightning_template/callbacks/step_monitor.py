@@ -47,6 +47,10 @@ class StepMonitor(Observer):
         """Start the clock again."""
         self._began = time.perf_counter()
 
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Take the learning rates of the step: a schedule may change them before it ends."""
+        self._rates = learning_rates(trainer)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -55,11 +59,10 @@ class StepMonitor(Observer):
         is_due = trainer._logger_connector.should_update_logs
         is_first = step == 0 and trainer.global_step == 1 and not is_due
         if batch_idx == 0 or not self._samples_per_batch:
-            tensors = (leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim)
-            self._samples_per_batch = next((len(tensor) for tensor in tensors), 0)
+            self._samples_per_batch = num_samples(batch)
         if not (trainer.loggers and (is_first or is_due)):
             return
-        scalars = learning_rates(trainer)
+        scalars = dict(self._rates)
         gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
         if gradients:
             scalars["optimizer/gradient_norm"] = float(torch.nn.utils.get_total_norm(gradients))
@@ -91,6 +94,12 @@ class StepMonitor(Observer):
 def _log(trainer: Trainer, scalars: dict[str, float], step: int) -> None:
     for logger in trainer.loggers:
         logger.log_metrics(scalars, step=step)
+
+
+def num_samples(batch: Any) -> int:
+    """Return the length of a batch's first tensor that is no scalar; 0 if it has none."""
+    tensors = (leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim)
+    return next((len(tensor) for tensor in tensors), 0)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
