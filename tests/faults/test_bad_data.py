@@ -95,5 +95,5 @@ def test_a_sample_that_fails_leaves_the_checkpoint_before(
     assert nothing_is_half_written()
     gc.collect()  # the loader's iterator, which the exception knew
     for child in multiprocessing.active_children():
-        child.join(timeout=10)
+        child.join(timeout=60)
     assert not multiprocessing.active_children()

@@ -65,7 +65,7 @@ def test_a_signal_to_the_workers_too(number: signal.Signals, workspace: Path) ->
     with fit("--data.num_workers=2") as process:
         assert len(processes_of(process.pid)) >= 3
         os.killpg(process.pid, number)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 128 + number, err
         assert f"stopped by {number.name} after step {load()['global_step']}; to go on: " in err
         assert "Traceback" not in err
@@ -81,7 +81,7 @@ def test_a_signal_while_the_workers_start(seconds: float, workspace: Path) -> No
     with fit("--data.num_workers=2", until=workers_start) as process:
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 143, err
         assert json.loads((RUN / "state.json").read_text())["state"] == "interrupted"
         assert "stopped by SIGTERM" in err.splitlines()[-1]
@@ -101,7 +101,7 @@ def test_when_a_rank_dies_the_other_ends(rank: int, workspace: Path) -> None:
     with fit("--config", str(ROOT / "configs/hardware/ddp_cpu.yaml")) as process:
         ranks = [process.pid, *(pid for pid in processes_of(process.pid) if pid != process.pid)]
         os.kill(ranks[rank], signal.SIGKILL)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=120)
         wait_until(lambda: not processes_of(process.pid), 60)
         assert process.returncode not in (0, 2), err
         assert load()["global_step"] > 0
