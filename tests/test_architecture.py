@@ -26,6 +26,7 @@ ALLOWED = {
     "records": {"lightning_template.digests"},
     "runs": {f"lightning_template.{name}" for name in ("digests", "files", "records")},
     "resolve": {"lightning_template.digests", "lightning_template.runs"},
+    "construction": {"jsonargparse", "lightning", "lightning_template.errors"},
     "checkpoints": {"torch", "lightning", "lightning_template.digests", "lightning_template.files"},
     "changes": set(),
     "errors": set(),

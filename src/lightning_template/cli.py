@@ -25,6 +25,7 @@ from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
 from lightning_template.command_line import CommandLine
+from lightning_template.construction import Construction
 from lightning_template.errors import Stopped, one_line, printable, shorten
 from lightning_template.loops import patient_with_workers, take_over_signals
 from lightning_template.overrides import strip_defaults
@@ -185,10 +186,18 @@ class TemplateCLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            raise ValueError(shorten(str(error), [])) from error
+        except Exception as error:
+            if (failure := self.construction.failure()) is not None:
+                raise failure from failure.__cause__
+            if isinstance(error, ValueError):
+                raise ValueError(shorten(str(error), [])) from error
+            raise
         if self.subcommand == "predict":
             self._predict_what_is_given()
+
+    def _add_instantiators(self) -> None:
+        self.construction = Construction(self)
+        self.construction.take_over(self.parser)
 
     def _predict_what_is_given(self) -> None:
         """Pass on what `predict` is asked to read and write."""
@@ -232,6 +241,7 @@ class TemplateCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer with the named callbacks and a run directory."""
+        self.construction.forget()
         config = self._get(self.config_init, "trainer")
         given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
         named = dict(vars(self._get(self.config_init, "callbacks")))
