@@ -1,15 +1,24 @@
 """What TensorBoard reads of a run, with its own reader."""
 
+import platform
+import sys
 from pathlib import Path
 from typing import Any
 
+import foreign
 import pytest
 import torch
+from fitting import fit
+from foreign import Foreign
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch import Tensor
 
 from conftest import ROOT, Command
-from lightning_template.callbacks import dashboard
+from lightning_template.callbacks import BestAndLast, Dashboard, RunDirectory, dashboard
+
+NO_WORKERS = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
 CNN = ["fit", f"--config={ROOT / 'configs/fashion_mnist/cnn.yaml'}", "--trainer.max_epochs=2"]
 CNN += ["--data.batch_size=16", "--data.val_fraction=0.2", "--callbacks.figures.every_n_epochs=1"]
@@ -152,4 +161,148 @@ def test_hyper_parameters_are_those_that_people_compare() -> None:
         "data": "Data",
         "data.shuffle": "true",
         "data.sizes": "1, 2",
+    }
+
+
+class Worse(foreign.Foreign):
+    """Gets worse in its second epoch, and has no number in its third."""
+
+    monitor, mode = "val/score", "max"
+    of_epochs = (0.5, 0.25, float("nan"), 0.75)
+
+    def __init__(self, sign: int = 1) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.log("train/score", 9.0)
+        return super().training_step(batch, batch_idx)
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        epoch = self.current_epoch
+        self.log("val/score", 99.0 if self.trainer.sanity_checking else self.sign * self.of_epochs[epoch])
+        self.log("val/other", float(epoch))
+
+
+class Lower(Worse):
+    mode = "min"
+
+
+def values_of(events: EventAccumulator, tag: str) -> list[float]:
+    return [event.value for event in events.Scalars(tag)]
+
+
+@pytest.mark.parametrize("keeper", [None, BestAndLast(monitor=None)], ids=["checkpoint", "the task's"])
+@pytest.mark.parametrize(("module", "sign"), [(Worse, 1), (Lower, -1)])
+@NO_WORKERS
+def test_hparams_have_the_metrics_of_the_best_epoch(
+    module: type[Worse], sign: int, keeper: BestAndLast | None, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if keeper is not None:  # a run without one watches what the task does
+        monkeypatch.setattr(dashboard, "BestAndLast", type(None))
+    events = fit(module(sign), foreign.Data(), Dashboard(graph=False), max_epochs=4)
+    assert values_of(events, "best/val/score") == [sign * score for score in (0.5, 0.5, 0.5, 0.75)]
+    assert values_of(events, "best/val/other") == [0, 0, 0, 3]
+    assert [event.step for event in events.Scalars("best/val/other")] == [2, 5, 8, 11]
+    assert {tag for tag in events.Tags()["scalars"] if tag.startswith("best/")} == {"best/val/score", "best/val/other"}
+
+
+@NO_WORKERS
+def test_what_is_not_watched_has_no_best(workspace: Path) -> None:
+    events = fit(Worse(), foreign.Data(), Dashboard(graph=False), keeper=BestAndLast(monitor=None))
+    assert not [tag for tag in events.Tags()["scalars"] if tag.startswith("best/")]
+
+
+@NO_WORKERS
+def test_the_best_of_a_checkpoint_is_compared_with_what_comes(workspace: Path) -> None:
+    fit(Worse(), foreign.Data(), Dashboard(graph=False), max_epochs=1)
+    last = Path("lightning_logs/run/version_0/checkpoints/last.ckpt")
+    events = fit(Worse(), foreign.Data(), Dashboard(graph=False), ckpt_path=last)
+    assert values_of(events, "best/val/score") == [0.5]
+    assert values_of(events, "val/score") == [0.25]
+
+
+@pytest.mark.parametrize("kind", ["pair", "alone"])
+@NO_WORKERS
+def test_the_graph_is_of_one_sample_and_drawn_once(kind: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def keep(trainer: object, module: object, inputs: Tensor) -> None:
+        drawn.append(inputs)
+
+    monkeypatch.setattr(dashboard, "_add_graph", keep)
+    fit(Foreign(), foreign.Data(kind), Dashboard())
+    (inputs,) = drawn
+    torch.testing.assert_close(inputs, torch.arange(4.0).view(1, 4))
+    fit(Foreign(), foreign.Data(kind), Dashboard(graph=False))
+    assert len(drawn) == 1
+    last = Path("lightning_logs/run/version_0/checkpoints/last.ckpt")
+    fit(Foreign(), foreign.Data(kind), Dashboard(), max_epochs=3, ckpt_path=last)
+    assert len(drawn) == 1  # the run shows it already
+
+
+@NO_WORKERS
+def test_a_graph_has_the_networks_operations(workspace: Path) -> None:
+    for graph in (True, False):
+        events = fit(Foreign(), foreign.Data(), Dashboard(graph=graph), max_epochs=1)
+        assert events.Tags()["graph"] == graph
+        if graph:
+            assert any("layer" in node.name for node in GraphDef.FromString(events.Graph().SerializeToString()).node)
+
+
+def test_charts_join_training_and_validation() -> None:
+    names = ["train/loss", "train/loss_step", "val/loss", "val/mae", "other"]
+    assert dashboard._charts(names) == {
+        "learning": {
+            "loss": ["Multiline", ["train/loss$", "val/loss$"]],
+            "mae": ["Multiline", ["train/mae$", "val/mae$"]],
+        },
+        "optimizer": {
+            "learning rate": ["Multiline", ["optimizer/lr"]],
+            "gradient norm": ["Multiline", ["optimizer/gradient_norm"]],
+        },
+        "machine": {
+            "samples a second": ["Multiline", ["speed/samples_per_second"]],
+            "memory, MB": ["Multiline", ["memory/.*"]],
+        },
+    }
+
+
+@NO_WORKERS
+def test_texts_are_those_of_the_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lightning-template", "fit", "--config", "a b.yaml"])
+    files = {"config.yaml": "model: a\ndata: b\n", "overrides.yaml": ""}
+    monkeypatch.setattr(RunDirectory, "files", property(lambda self: files, lambda self, given: None), raising=False)
+    events = fit(Foreign(), foreign.Data(), Dashboard(graph=False), max_epochs=1)
+    texts = {
+        tag.removesuffix("/text_summary"): events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+        for tag in events.Tags()["tensors"]
+        if tag.endswith("/text_summary")
+    }
+    environment = texts.pop("environment")
+    assert texts == {
+        "command": "    lightning-template fit \\\n      --config 'a b.yaml'\n",
+        "config": "    model: a\n    data: b\n",
+    }
+    assert f"    python: {platform.python_version()}\n" in environment
+    assert "command" not in environment
+    assert hyper_parameters(events) == {"model": "a", "data": "b"}
+
+
+def test_classes_are_shown_by_their_names_alone() -> None:
+    config = {
+        "model": {
+            "class_path": "a.b.Task",
+            "init_args": {"net": {"class_path": "c.Net", "init_args": {"file": "x.y"}}, "on": None, "kinds": {}},
+        },
+        "trainer": {"precision": "bf16.mixed", "gradient_clip_val": 0.5, "devices": 2},
+        "data": {"data_dir": "/x"},
+    }
+    assert dashboard.hyper_parameters(config) == {
+        "model": "Task",
+        "model.net": "Net",
+        "model.net.file": "x.y",
+        "model.kinds": "{}",
+        "trainer.precision": "bf16.mixed",
+        "trainer.gradient_clip_val": 0.5,
     }

@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from conftest import Command
 from lightning_template import cli
-from lightning_template.callbacks import plots, run_directory
+from lightning_template.callbacks import ClockedProgressBar, plots, run_directory
 from lightning_template.callbacks.observer import Guard, Observer, untouched
 from lightning_template.errors import Stopped
 
@@ -241,3 +241,12 @@ def test_the_status_of_a_run_is_not_that_of_its_observers(command: Command, monk
         "left out from here on: the summary: RuntimeError: no",
     ]
     assert "Traceback" not in result.err
+
+
+def test_a_bar_that_fails_ends_no_run(
+    workspace: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ClockedProgressBar, "_show", lambda self: [][0])
+    fit(Foreign(), Data(), ClockedProgressBar(), enable_progress_bar=True)
+    (line,) = left_out(caplog)
+    assert line == "left out from here on: the callback ClockedProgressBar: IndexError: list index out of range"

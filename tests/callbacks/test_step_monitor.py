@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightning_template.callbacks import Dashboard, StepMonitor, step_monitor
+from lightning_template.callbacks import StepMonitor, step_monitor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -189,22 +189,3 @@ def test_nothing_is_computed_without_a_logger(workspace: Path, monkeypatch: pyte
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda gradients: pytest.fail("computed"))
     with suppress(IndexError):  # there is no run to read
         fit(Slow(), Samples(), StepMonitor(), fast_dev_run=True)
-
-
-def test_best_stays_while_a_run_gets_worse(workspace: Path) -> None:
-    class Worse(Slow):
-        monitor, mode = "val/score", "max"
-
-        def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-            if not self.trainer.sanity_checking:
-                self.log("val/score", [0.5, 0.25, float("nan"), 0.75][self.current_epoch])
-                self.log("val/other", [1.0, 2.0, 3.0, 4.0][self.current_epoch])
-
-        def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-            self.log("train/score", 9.0)
-            return super().training_step(batch, batch_idx)
-
-    events = fit(Worse(), Samples(), Dashboard(graph=False), max_epochs=4)
-    assert [value for _, value in curve(events, "best/val/score")] == [0.5, 0.5, 0.5, 0.75]
-    assert [value for _, value in curve(events, "best/val/other")] == [1, 1, 1, 4]
-    assert "best/train/score" not in events.Tags()["scalars"]

@@ -63,7 +63,7 @@ class Dashboard(Observer):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the network's graph, once there are inputs to follow through it."""
-        if self.graph and trainer.global_step <= 1:
+        if self.graph and trainer.fit_loop.epoch_loop._batches_that_stepped == 0:
             self.graph = False
             inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
             if isinstance(inputs, Tensor):

@@ -158,7 +158,7 @@ class Figures(Observer):
         elif self._first is not None and self.regression and are_numbers(*self._first[1:]):
             yield from self._of_numbers(trainer, stage, *self._first)
         layer = next((module for module in pl_module.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
-        if self.filters and isinstance(layer, nn.Conv2d) and layer.weight.shape[1] in (1, 3):
+        if self.filters and isinstance(layer, nn.Conv2d) and are_images(layer.weight):
             weight = layer.weight
             yield "first layer", lambda: pictures.filters(weight.detach().float().cpu())
 

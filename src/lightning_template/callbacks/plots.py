@@ -44,7 +44,6 @@ def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchmetrics 1.9 hands matplotlib tensors
         plot_confusion_matrix(rates, ax=axes, add_text=False, labels=list(names), cmap="Blues")
-    axes.tick_params(labelsize=11)
     axes.tick_params("y", labelrotation=0)
     if len(names) <= 20:
         for true, predicted in (rates >= 0.005).nonzero().tolist():  # zeros would hide what matters
@@ -103,7 +102,7 @@ def _bins(predictions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]
     bins = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
     counts, right, confidences = (
         torch.bincount(bins, weights, NUM_BINS)
-        for weights in (torch.ones_like(confidence), (predicted == targets).double(), confidence)
+        for weights in (torch.ones_like(confidence), predicted == targets, confidence)
     )
     return counts, right / counts.clamp(min=1), confidences / counts.clamp(min=1)
 

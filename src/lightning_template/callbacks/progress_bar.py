@@ -11,6 +11,8 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 from tqdm import tqdm
 
+from lightning_template.callbacks.observer import Observer
+
 SECONDS = 0.25
 """Time from one redraw to the next."""
 SECONDS_OF_LINES = 30.0
@@ -19,7 +21,7 @@ BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postf
 LINE = "{desc}: {percentage:.0f} %, {elapsed} elapsed, {remaining} left, {rate_fmt}{postfix}"
 
 
-class ClockedProgressBar(ProgressBar):
+class ClockedProgressBar(Observer, ProgressBar):
     """Shows how far the run is, with losses, the quantity that is watched, speed and remaining time.
 
     A terminal gets a bar that is redrawn four times a second, where Lightning's are redrawn after every batch or from a
