@@ -19,13 +19,14 @@ SECONDS_OF_LINES = 30.0
 """Time from one line to the next, where the output is no terminal."""
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"
 LINE = "{desc}: {percentage:.0f} %, {elapsed} elapsed, {remaining} left, {rate_fmt}{postfix}"
+WITHOUT_END = "{desc}: {n_fmt} batches, {elapsed} elapsed, {rate_fmt}{postfix}"
 
 
 class ClockedProgressBar(Observer, ProgressBar):
     """Shows how far the run is, with losses, the quantity that is watched, speed and remaining time.
 
     A terminal gets a bar that is redrawn four times a second, where Lightning's are redrawn after every batch or from a
-    thread of their own; a log file gets a line every half a minute.
+    thread of their own; a log file gets a line every half a minute. A run without an end has no remaining time.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class ClockedProgressBar(Observer, ProgressBar):
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print above the bar."""
-        tqdm.write(" ".join(map(str, args)), file=sys.stdout)
+        self.guard("print", tqdm.write, " ".join(map(str, args)), file=sys.stdout)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a bar for all epochs; that of a resumed run starts where it was."""
@@ -110,15 +111,16 @@ class ClockedProgressBar(Observer, ProgressBar):
     def _start(self, what: str, total: float, done: int = 0) -> None:
         if not self._is_enabled:
             return
-        shown = {"file": sys.stdout, "bar_format": BAR} if sys.stdout.isatty() else {"file": io.StringIO()}
+        is_terminal, has_end = sys.stdout.isatty(), not math.isinf(total)
         self._bar = tqdm(
             desc=what,
-            total=None if math.isinf(total) else int(total),
+            total=int(total) if has_end else None,
             initial=done,
             unit=" batches",
             dynamic_ncols=True,
             smoothing=0,  # the mean speed tells best how long the rest takes
-            **{"bar_format": LINE} | shown,
+            file=sys.stdout if is_terminal else io.StringIO(),
+            bar_format=(BAR if is_terminal else LINE) if has_end else WITHOUT_END,
         )
         self._next = time.monotonic() + self._seconds()
 
