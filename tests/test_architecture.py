@@ -23,6 +23,8 @@ ALLOWED = {
     | {f"lightning_template.{name}" for name in ("changes", "digests", "errors", "files", "loops", "runs")},
     "files": set(),
     "digests": set(),
+    "rehearsal": {"torch", "lightning", "numpy"}
+    | {f"lightning_template.{name}" for name in ("callbacks", "datamodules", "errors", "loops", "tasks")},
     "records": {"lightning_template.digests"},
     "runs": {f"lightning_template.{name}" for name in ("digests", "files", "records")},
     "resolve": {"lightning_template.digests", "lightning_template.runs"},

@@ -29,6 +29,7 @@ from lightning_template.construction import Construction
 from lightning_template.errors import Stopped, one_line, printable, shorten
 from lightning_template.loops import patient_with_workers, take_over_signals
 from lightning_template.overrides import strip_defaults
+from lightning_template.rehearsal import Rehearsal
 from lightning_template.runs import summarise
 from lightning_template.values import check_values
 from lightning_template.yaml_text import check_yaml
@@ -267,7 +268,7 @@ class TemplateCLI(LightningCLI):
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self._get(self.config, "allow_changes", False)))
         trainer = super().instantiate_trainer(
-            callbacks=[digests, self.run_directory, *callbacks],
+            callbacks=[digests, Rehearsal(), self.run_directory, *callbacks],
             plugins=plugins,
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 from lightning_template.loops import is_watched, run_in_executions
 from lightning_template.tasks.measures import Measures
 from lightning_template.tasks.plain import constructor_frame, plain_values
-from lightning_template.tasks.schedule import build_lr_scheduler
+from lightning_template.tasks.schedule import build_lr_scheduler, build_optimizer, check_factory
 
 Batch = tuple[Tensor, Tensor]
 
@@ -35,7 +35,8 @@ class SupervisedTask(LightningModule):
         compile_mode: How `torch.compile` compiles the network, if at all; "reduce-overhead" uses CUDA graphs.
 
     Raises:
-        ValueError: If `steps_per_execution` is less than 1.
+        ValueError: If `steps_per_execution` is less than 1, or an optimizer or a schedule is given in place of what
+            makes one.
     """
 
     monitor: ClassVar[str] = "val/loss"
@@ -56,6 +57,9 @@ class SupervisedTask(LightningModule):
         super().__init__()
         if steps_per_execution < 1:
             raise ValueError(f"`steps_per_execution` must be at least 1, got {steps_per_execution}")
+        check_factory("optimizer", optimizer)
+        if lr_scheduler is not None:
+            check_factory("lr_scheduler", lr_scheduler)
         with warnings.catch_warnings():
             # Lightning advises `ignore=["network"]`, which would break `load_from_checkpoint` for tasks made from YAML.
             warnings.filterwarnings("ignore", message=".*is an instance of `nn.Module`")
@@ -159,7 +163,7 @@ class SupervisedTask(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimizer and the schedule from what was injected."""
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        optimizer = build_optimizer(self.optimizer, (p for p in self.parameters() if p.requires_grad))
         if self.lr_scheduler is None:
             return optimizer
         by_step = self.lr_scheduler_interval == "step"

@@ -1,12 +1,52 @@
-"""Learning rate schedules whose length is the run's."""
+"""Optimizers and learning rate schedules, made by functions that are given; schedules get the length of the run."""
 
 import inspect
 import math
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
-from lightning.pytorch.cli import LRSchedulerCallable
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+RATES = ("lr", "max_lr", "base_lr", "min_lr", "eta_min")
+"""Arguments of torch's optimizers and schedules that are learning rates."""
+
+
+def check_factory(name: str, factory: object) -> None:
+    """Check that an argument is a function that makes an optimizer or a schedule, and the learning rates it has.
+
+    Args:
+        name: Name of the argument.
+        factory: Its value; where it is a `functools.partial`, its keywords are looked at.
+
+    Raises:
+        ValueError: If it is an optimizer or a schedule itself, cannot be called, or has an impossible learning rate.
+    """
+    is_made = isinstance(factory, Optimizer | LRScheduler)
+    if is_made or not callable(factory):
+        example = "functools.partial(torch.optim.SGD, lr=0.1)"
+        if name == "lr_scheduler":
+            example = "functools.partial(torch.optim.lr_scheduler.StepLR, step_size=10)"
+        got = f"a {type(factory).__name__} that is made already" if is_made else f"{factory!r:.100}"
+        raise ValueError(f"`{name}` must be a function that makes one, such as {example}, got {got}")
+    for key, value in getattr(factory, "keywords", {}).items():
+        rates = value if isinstance(value, list | tuple) else [value]
+        if key in RATES and not all(0 <= rate < math.inf for rate in rates if isinstance(rate, int | float)):
+            raise ValueError(f"`{name}.{key}` must be finite and at least 0, got {value}")
+
+
+def build_optimizer(factory: OptimizerCallable, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """Make an optimizer.
+
+    Raises:
+        ValueError: If the factory refuses its arguments.
+    """
+    try:
+        return factory(parameters)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"`optimizer` cannot be made: {error}") from error
 
 
 def build_lr_scheduler(
@@ -27,7 +67,7 @@ def build_lr_scheduler(
     parameters = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
     parameters |= getattr(factory, "keywords", {})
     if parameters.get("total_steps", 0) is not None or parameters.get("epochs") is not None:
-        scheduler = factory(optimizer)
+        scheduler = _make(factory, optimizer)
         if isinstance(scheduler, ReduceLROnPlateau) and scheduler.mode != mode:
             raise ValueError(f"`mode` of `ReduceLROnPlateau` must be {mode} for this task, got {scheduler.mode}")
         return scheduler
@@ -35,4 +75,13 @@ def build_lr_scheduler(
         raise ValueError(
             "the learning rate schedule needs `total_steps`: set it or `max_epochs`, or `max_steps` if it moves by step"
         )
-    return factory(optimizer, total_steps=int(total_steps))  # type: ignore[call-arg]  # checked just above
+    return _make(factory, optimizer, total_steps=int(total_steps))
+
+
+def _make(
+    factory: Callable[..., LRScheduler | ReduceLROnPlateau], *args: Any, **options: Any
+) -> LRScheduler | ReduceLROnPlateau:
+    try:
+        return factory(*args, **options)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"`lr_scheduler` cannot be made: {error}") from error
