@@ -330,6 +330,16 @@ def test_without_validation_the_figures_are_of_a_training_batch(shown: Recorder)
     assert "train/calibration_error" in shown.scalars
 
 
+@pytest.mark.parametrize(("layer", "drawn"), [((1, 2), True), ((3, 2), True), ((2, 2), False), (None, False)])
+def test_filters_are_those_of_a_first_convolution_of_images(layer: tuple[int, int] | None, drawn: bool) -> None:
+    module = Known()
+    module.filters = nn.Conv2d(*layer, 2, dtype=torch.bfloat16) if layer else nn.Linear(1, 1)  # type: ignore[assignment]
+    drawings = dict(Figures()._drawings(None, module, "val"))  # type: ignore[arg-type]
+    assert set(drawings) == ({"first layer"} if drawn else set())
+    if layer and drawn:
+        assert len(drawings["first layer"]().axes[0].images) == 2
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_the_projector_shows_the_input_of_the_last_layer(named: bool, shown: Recorder) -> None:
     module, data = Known(), Images()

@@ -42,7 +42,7 @@ def test_a_class_without_samples_has_no_rates() -> None:
 
 
 def test_the_confusion_matrix_has_truth_in_rows_and_predictions_in_columns() -> None:
-    rates = torch.tensor([[0.8, 0.2, 0.0], [0.004, 0.496, 0.5], [0.005, 0.0, 0.995]])
+    rates = torch.tensor([[0.8, 0.2, 0.0], [0.004, 0.396, 0.6], [0.005, 0.0, 0.995]])
     (axes,) = plots.confusion_matrix(rates, ["ant", "bee", "cat"]).axes
     np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), rates)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
@@ -53,8 +53,8 @@ def test_the_confusion_matrix_has_truth_in_rows_and_predictions_in_columns() -> 
     assert shown == {  # at (column, row)
         (0, 0): ("0.80", "white"),
         (1, 0): ("0.20", "black"),
-        (1, 1): ("0.50", "black"),
-        (2, 1): ("0.50", "black"),
+        (1, 1): ("0.40", "black"),
+        (2, 1): ("0.60", "white"),
         (0, 2): ("0.01", "black") if f"{rates[2, 0].item():.2f}" == "0.01" else ("0.00", "black"),
         (2, 2): ("0.99", "white") if f"{rates[2, 2].item():.2f}" == "0.99" else ("1.00", "white"),
     }
@@ -121,14 +121,24 @@ def test_the_reliability_diagram_shows_each_bin(samples: tuple[Tensor, Tensor]) 
     assert {text.get_text() for text in legend.get_texts()} == {"confidence", "share that is right"}
     assert above.get_ylim() == above.get_xlim() == below.get_xlim() == (0, 1)
     assert below.get_yscale() == "log"
+    assert below.yaxis.get_major_formatter()(100) == "100"
     assert below.get_ylim()[0] == 0.8  # one sample can be seen
     assert (above.get_ylabel(), below.get_xlabel(), below.get_ylabel()) == ("share", "confidence", "samples")
 
 
-def shown_images(figure: Any) -> list[tuple[float, float, Any]]:
-    """Return left and bottom of each image, and its pixels."""
-    images = [(*image.get_extent()[::2], np.asarray(image.get_array())) for image in figure.axes[0].images]
-    return [(left, bottom, pixels if pixels.ndim == 3 else pixels[..., None]) for left, bottom, pixels in images]
+def shown_images(figure: Any) -> list[tuple[int, int, Any]]:
+    """Return column, row and pixels of each image; each lies within its cell."""
+    found = []
+    (axes,) = figure.axes
+    height = -axes.get_ylim()[0] / max(1, len({image.get_extent()[2] for image in axes.images}))  # of a row
+    for image in axes.images:
+        left, right, bottom, top = image.get_extent()
+        column, row = int(left), int(-top / height)
+        assert column < left < column + 0.1 < column + 0.9 < right < column + 1
+        assert -(row + 1) * height < bottom < bottom + 0.89 < top < -row * height
+        pixels = np.asarray(image.get_array())
+        found.append((column, row, pixels if pixels.ndim == 3 else pixels[..., None]))
+    return found
 
 
 def scaled(image: Tensor) -> Any:
@@ -146,15 +156,15 @@ def test_images_show_truth_and_prediction(channels: int, known: bool) -> None:
     (axes,) = figure.axes
     images = shown_images(figure)
     texts = [(*text.get_position(), text.get_text(), text.get_color()) for text in axes.texts]
-    for (left, bottom, pixels), image, text in zip(images, inputs, texts, strict=True):
+    for (column, row, pixels), image, text in zip(images, inputs, texts, strict=True):
         np.testing.assert_allclose(pixels, scaled(image), atol=1e-6)
         assert pixels.shape == (5, 7, channels)
-        assert text[0] == pytest.approx(left)  # above its image
-        assert bottom < text[1] < bottom + 1
-    assert [round(left) for left, _, _ in images] == [0, 1, 2, 3, 0, 1]  # row by row
-    assert images[0][1] == images[3][1] > images[4][1]
-    assert axes.get_xlim()[1] == 4
-    assert axes.get_ylim()[0] <= images[4][1] < images[0][1] + 1 <= axes.get_ylim()[1]
+        assert column < text[0] < column + 0.1
+        assert figure.axes[0].images[texts.index(text)].get_extent()[3] < text[1]  # above its image
+        assert text[1] < figure.axes[0].get_ylim()[0] * row / 2 - 0.1
+    assert [column for column, _, _ in images] == [0, 1, 2, 3, 0, 1]
+    assert [row for _, row, _ in images] == [0, 0, 0, 0, 1, 1]
+    assert axes.get_xlim() == (0, 4)
     assert [text[2] for text in texts[:2]] == [
         "true: c\nc 0.60\nb 0.20\na 0.10" if known else "c 0.60\nb 0.20\na 0.10",
         "true: d\na 0.70\nd 0.20\nc 0.10" if known else "a 0.70\nd 0.20\nc 0.10",
@@ -162,7 +172,6 @@ def test_images_show_truth_and_prediction(channels: int, known: bool) -> None:
     assert [text[3] for text in texts] == (
         ["black", "tab:red", "black", "black", "black", "tab:red"] if known else ["black"] * 6
     )
-    assert axes.images[0].get_clim() == (0, 1)
     assert axes.images[0].cmap.name == "gray"
 
 
@@ -182,12 +191,12 @@ def test_filters_of_grey_and_colour(shape: tuple[int, ...]) -> None:
     images = shown_images(figure)
     for (_, _, pixels), weight in zip(images, weights, strict=True):
         np.testing.assert_allclose(pixels, scaled(weight), atol=1e-6)
-    assert [round(left) for left, _, _ in images] == [index % 12 for index in range(shape[0])]
-    assert [round(-bottom - 0.5) for _, bottom, _ in images] == [index // 12 for index in range(shape[0])]
+    assert [column for column, _, _ in images] == [index % 12 for index in range(shape[0])]
+    assert [row for _, row, _ in images] == [index // 12 for index in range(shape[0])]
     (axes,) = figure.axes
     assert axes.get_xlim() == (0, min(12, shape[0]))
     assert axes.get_ylim() == (-2 if shape[0] > 12 else -1, 0)
-    assert axes.images[0].get_clim() == (0, 1)
+    assert axes.images[0].cmap.name == "gray"
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 1)])
@@ -197,6 +206,7 @@ def test_the_fitted_line_is_that_of_least_squares(shape: tuple[int, ...]) -> Non
     slope, intercept = np.polyfit(x.flatten().numpy(), y.numpy(), 1)
     found = plots.fitted_line(x, y.view(shape))
     assert found == {"slope": pytest.approx(slope), "intercept": pytest.approx(intercept)}
+    assert plots.fitted_line(torch.arange(3.0), 2 * torch.arange(3.0) + 1) == {"slope": 2, "intercept": 1}
 
 
 def test_one_input_has_no_line() -> None:

@@ -78,7 +78,6 @@ class Figures(Observer):
         self.regression = regression
         self.filters = filters
         self.num_projected = num_projected
-        self._is_due = False
         self._forget()
 
     def _forget(self) -> None:
@@ -96,7 +95,6 @@ class Figures(Observer):
             and (last - trainer.current_epoch - 1) % every_n_epochs == 0
             and bool(experiments(trainer))
         )
-        self._forget()
 
     def on_validation_batch_end(
         self,

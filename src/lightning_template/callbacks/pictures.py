@@ -27,9 +27,7 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
     figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
     for number, (image, probabilities) in enumerate(zip(inputs, predictions, strict=True)):
         left, bottom = number % columns, -(number // columns + 1) * (1 + text)
-        axes.imshow(
-            _pixels(image), cmap="gray", vmin=0, vmax=1, extent=(left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.92)
-        )
+        axes.imshow(_pixels(image), cmap="gray", extent=(left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.92))
         top = probabilities.topk(num_top)
         lines = [f"{names[index]} {value:.2f}" for value, index in zip(*map(Tensor.tolist, top), strict=True)]
         color = "black"
@@ -53,7 +51,7 @@ def filters(weights: Tensor) -> "Figure":
     for number, weight in enumerate(weights):
         left, bottom = number % columns, -(number // columns + 1)
         extent = (left + 0.05, left + 0.95, bottom + 0.05, bottom + 0.95)
-        axes.imshow(_pixels(weight), cmap="gray", vmin=0, vmax=1, extent=extent)
+        axes.imshow(_pixels(weight), cmap="gray", extent=extent)
     axes.set(xlim=(0, columns), ylim=(-rows, 0))
     return figure
 

@@ -66,7 +66,7 @@ def rates_of(predictions: Tensor, targets: Tensor) -> Tensor:
     """
     num_classes = predictions.shape[1]
     counts = torch.bincount(targets * num_classes + predictions.argmax(dim=1), minlength=num_classes**2)
-    counts = counts.view(num_classes, num_classes).float()
+    counts = counts.view(num_classes, num_classes)
     return counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
 
 
