@@ -29,7 +29,8 @@ case "${{0##*/}} $args" in
   *'-m ensurepip'*) : >"${{0%/*}}/pip" ;;
   *'-m pip'*.set-up/uv) breaks pip-of-uv; cp "$0" "${{0%/*}}/uv" ;;
   *'-m pip'*) breaks pip ;;
-  'uv pip install'*) : >"$FAKE_LOG.installing"; until [ -e "$FAKE_UNTIL" ]; do sleep 0.02; done; breaks uv ;;
+  'uv pip install'*)
+    cat >/dev/null; : >"$FAKE_LOG.installing"; until [ -e "$FAKE_UNTIL" ]; do sleep 0.02; done; breaks uv ;;
   'uv python install'*) : >"${{0%/*}}/installed" ;;
   'uv python find'*) [ -e "${{0%/*}}/installed" ] && echo "${{0%/*}}/managed" ;;
   'uv pip compile'*) echo "$FAKE_COMPILED" >"${{!#}}" ;;
@@ -176,8 +177,9 @@ def test_call_through_symlinks(warm: Project, tmp_path: Path) -> None:
     (tmp_path / "links").mkdir()
     (tmp_path / "links" / "second").symlink_to(warm.root / "scripts" / "run")
     (tmp_path / "first").symlink_to("links/second")
-    done = warm.run("bash", "-c", 'echo "$VIRTUAL_ENV"', script=str(tmp_path / "first"))
-    assert done.stdout == f"{warm.venv.resolve()}\n"
+    show = 'echo "$VIRTUAL_ENV $LIGHTNING_TEMPLATE_LAUNCHER"'
+    done = warm.run("bash", "-c", show, script=str(tmp_path / "first"))
+    assert done.stdout == f"{warm.venv.resolve()} {tmp_path / 'first'}\n"
     assert warm.calls() == []
 
 
@@ -209,6 +211,11 @@ def test_cold_with_uv(project: Project) -> None:
     calls = project.calls()
     assert "BIN/python3 -I -m venv --without-pip ROOT/.venv" in calls
     assert [call for call in calls if " install " in call] == [uv_call("BIN/uv", LOCKED), uv_call("BIN/uv", EDITABLE)]
+
+
+def test_the_set_up_leaves_stdin_to_the_command(project: Project) -> None:
+    project.add("uv")
+    assert project.run("cat", stdin="from stdin").stdout == "from stdin"
 
 
 def test_cold_without_uv_takes_it_from_the_lock(project: Project) -> None:
@@ -332,6 +339,9 @@ def test_first_python_that_runs_and_is_new_enough(project: Project) -> None:
     project.add("python3.13", "python3.12", "python3.11")
     assert project.run("bash", "-c", "exit 0", FAKE_BROKEN="python3 python3.13").returncode == 0
     assert project.calls("-m venv")[0].startswith("BIN/python3.12 ")
+    shutil.rmtree(project.venv)
+    assert project.run("bash", "-c", "exit 0", FAKE_BROKEN="python3").returncode == 0
+    assert project.calls("-m venv")[0].startswith("BIN/python3.13 ")
 
 
 def test_python_3_10_is_too_old(project: Project) -> None:
@@ -381,6 +391,16 @@ def test_foreign_environment_is_kept_and_filled(project: Project) -> None:
     done = project.run("bash", "-c", "exit 0")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert (project.venv / "mine").exists()
+
+
+def test_foreign_environment_whose_installation_was_cut_short(project: Project) -> None:
+    project.add("uv")
+    (project.venv / "bin").mkdir(parents=True)
+    shutil.copy(project.bin / "python3", project.venv / "bin" / "python")
+    assert project.run("bash", "-c", "exit 0", FAKE_BROKEN="uv pip").returncode == 1
+    project.calls()
+    assert project.run("bash", "-c", "exit 0").returncode == 0
+    assert uv_call("BIN/uv", LOCKED, redo="--force-reinstall ") in project.calls()
 
 
 @pytest.mark.parametrize("has_an_old_one", [False, True])

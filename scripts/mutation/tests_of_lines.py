@@ -89,6 +89,7 @@ class TestsOfLines:
         versions = {path: _digest(text) for path, text in sources.items()}
         self.known["files"] = {file: known for file, known in self.known["files"].items() if file in keys}
         jobs = [file for file, key in keys.items() if self.known["files"].get(file, {}).get("key") != key]
+        jobs.sort(key=lambda file: (self.root / file).stat().st_size, reverse=True)  # the long ones first
         for copy, file, result in run_all(copies, iter(jobs), self._start):
             output = copy.scratch / "measured.json"
             if result in {"hung", "broken"}:
