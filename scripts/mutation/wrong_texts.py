@@ -62,6 +62,16 @@ LOOKS |= {
     "padding",
 }
 LOOKS |= {"rotation", "s", "size", "style", "title", "va", "width", "zorder"}
+LOOK_CALLS = {
+    "colorbar",
+    "grid",
+    "margins",
+    "set_axis_off",
+    "set_visible",
+    "subplots_adjust",
+    "tick_params",
+    "tight_layout",
+}
 QUIET = {
     "check",
     "encoding",
@@ -154,8 +164,8 @@ def _wrong_constants(value: object) -> Iterator[tuple[str, str]]:
         case bool():
             yield "true is false", str(not value)
         case int():
-            yield "off by one", str(value + 1)
-        case float():
+            yield ("off by one", str(value + 1)) if value < 10 else ("a number is wrong", str(2 * value + 1))
+        case float() if value == 0 or abs(value) > 1e-7:  # less is there to divide by
             yield "a number is wrong", repr(value * (100 if abs(value) < 0.1 else 1.5) if value else 1.0)
         case str() if re.fullmatch(r"[A-Za-z_][\w./-]*", value):
             yield "a name is wrong", repr(f"{value}_")
@@ -179,7 +189,7 @@ def _wrong_calls(node: ast.Call) -> Iterator[tuple[str, str]]:
 
 def _wrong_statements(node: ast.stmt) -> Iterator[tuple[str, str]]:
     match node:
-        case ast.Expr(value=ast.Call() as call) if name_of(call) not in MESSAGES:
+        case ast.Expr(value=ast.Call() as call) if name_of(call) not in MESSAGES | LOOK_CALLS:
             yield "a statement is forgotten", "pass"
         case ast.Raise() | ast.Delete() | ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield "a statement is forgotten", "pass"
