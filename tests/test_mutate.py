@@ -16,7 +16,7 @@ from mutation.faults import faults_of
 SOURCES = {
     "src/lightning_template/__init__.py": "",
     "src/lightning_template/room/seen.py": "def largest(a: int, b: int) -> int:\n    return max(a, b)\n",
-    "src/lightning_template/room/unseen.py": "def is_small(a: int) -> bool:\n    return a < 10\n",
+    "src/lightning_template/room/unseen.py": "def is_small(a: int) -> bool:\n    return a < 9\n",
     "src/lightning_template/hung.py": "def down(n: int) -> int:\n    while n > 0:\n        n -= 1\n    return n\n",
     "tests/test_all.py": """
 import subprocess, sys
@@ -67,8 +67,8 @@ def test_faults_that_are_seen_that_are_not_and_that_hang(tmp_path: Path) -> None
     assert "left out, because it fails or is skipped here: tests/test_all.py::test_that_fails_without_a_fault" in lines
     unseen = "src/lightning_template/room/unseen.py:2"
     assert {line for line in lines if line.startswith("not seen")} == {
-        f"not seen: {unseen}: a comparison is wrong: a < 10 -> (a <= 10)",
-        f"not seen: {unseen}: off by one: 10 -> 11",
+        f"not seen: {unseen}: a comparison is wrong: a < 9 -> (a <= 9)",
+        f"not seen: {unseen}: off by one: 9 -> 10",
     }
     assert "hung, so seen: src/lightning_template/hung.py:3: a statement is forgotten: n -= 1 -> pass" in lines
     rooms = {line.split()[0]: line.split()[1:4] for line in lines[-3:]}
