@@ -1,18 +1,24 @@
 """Every command of the README runs, in its order, in one folder, on tiny data."""
 
+import inspect
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from conftest import ROOT, Command
+from lightning_template.callbacks import BestAndLast
+from lightning_template.tasks import SupervisedTask
+from lightning_template.testing.checks import CHECKS
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
@@ -111,3 +117,45 @@ def test_completion(workspace: Path, command: Command) -> None:
 def test_every_experiment_is_in_the_table(path: Path) -> None:
     is_overlay = path.parent.name in ("debug", "hardware")
     assert is_overlay or f"`{path.parent.name}/{path.name}`" in README
+
+
+def test_counts_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("loops", "testing"):
+        monkeypatch.syspath_prepend(ROOT / "tests" / folder)
+    mutants, resume = import_module("mutants").MUTANTS, import_module("test_resume").CASES
+    text = " ".join(README.split())
+    assert int(re.findall(r"(\d+) checks", text)[0]) == len(CHECKS)
+    assert int(re.findall(r"more than (\d+) tasks and data", text)[0]) < len(mutants)
+    assert int(re.findall(r"(\d+) kinds of run", text)[0]) <= len(resume)
+    assert re.findall(r"`steps_per_execution`, (\d+) if not given", text) == [
+        str(default(SupervisedTask, "steps_per_execution"))
+    ]
+    assert "every ten minutes" in text
+    assert default(BestAndLast, "every_minutes") == 10
+
+
+def default(made: type, argument: str) -> object:
+    return inspect.signature(made).parameters[argument].default
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    names = set(re.findall(r"(?<![\w/{])(?:tests|scripts|src|docs|examples|configs)/[\w./]+\w", README))
+    names |= {f"tests/**/{name}" for name in re.findall(r"`(test_\w+\.py)`", README)}
+    names |= {f"src/lightning_template/{name}" for name in re.findall(r"^  (\w+(?:/|\.py)) ", README, re.MULTILINE)}
+    made = {"tests/tasks/test_roses.py", "configs/roses.yaml"}  # by `new`
+    made |= {"src/lightning_template/checkpoints/"}  # of a run's directory
+    missing = {name for name in names - made if not list(ROOT.glob(name.rstrip("/")))}
+    assert missing == set()
+    assert len(names) > 30
+
+
+def test_requirements_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    section = README.split("## Requirements", 1)[1]
+    for name in ("torch", "lightning"):
+        (bounds,) = (line.removeprefix(name) for line in project["dependencies"] if re.match(rf"{name}[<>=]", line))
+        lowest = bounds.split(",")[0].removeprefix(">=")
+        below = bounds.split(",<")[1:]
+        assert f"{name} {lowest}" in section
+        assert not below or f"{name} {lowest} or newer" not in section
+    assert f"Python {project['requires-python'].removeprefix('>=')} or newer" in section
