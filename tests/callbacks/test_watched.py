@@ -44,6 +44,10 @@ RUN = Path("lightning_logs/run/version_0")
 )
 def test_the_obvious_quantity_is_chosen(names: list[str], expected: tuple[str, str] | None) -> None:
     assert choose(names) == expected
+    if expected is None and len(names) == 1:
+        assert choose(names, "max") == (names[0], "max")
+    if expected is not None:
+        assert choose(names, "max") == (expected[0], "max")  # as the user has it
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,7 @@ def best(run: Path = RUN) -> dict[str, Any] | None:
     ("module", "arguments", "expected", "said"),
     [
         (Logs, {}, ("val_loss", "min", 2.0, 0), "best.ckpt is that of the minimum val_loss"),
+        (Logs, {"mode": "max"}, ("val_loss", "max", 3.0, 1), "best.ckpt is that of the maximum val_loss"),
         (Logs, {"monitor": "val_acc"}, ("val_acc", "max", 0.5, 1), None),
         (Logs, {"monitor": "val_x", "mode": "max"}, ("val_x", "max", 8.0, 1), None),
         (Logs, {"monitor": None}, None, None),

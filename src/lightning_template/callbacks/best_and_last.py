@@ -91,7 +91,7 @@ class BestAndLast(Boundary, Checkpoint):
         if self.monitor != AUTO:
             return
         names = logged_in_validation(trainer)
-        chosen = choose(names)
+        chosen = choose(names, self.mode)
         if chosen:
             self.monitor, self.mode = chosen
         if trainer.is_global_zero and (chosen or not self._is_told):

@@ -16,10 +16,10 @@ HIGHER_IS_BETTER = {"acc", "accuracy", "f1", "auroc", "auc", "r2", "precision", 
 HIGHER_IS_BETTER |= {"iou", "miou", "dice", "jaccard", "map", "ap", "mcc", "kappa", "psnr", "ssim", "bleu", "rouge"}
 
 
-def choose(names: Iterable[str]) -> tuple[str, Mode] | None:
+def choose(names: Iterable[str], mode: Mode | None = None) -> tuple[str, Mode] | None:
     """Choose what to watch among the quantities that a validation logged.
 
-    That is its loss or else the only quantity, if its name tells whether it is to be low or high.
+    That is its loss or else the only quantity, if `mode` or its name tells whether it is to be low or high.
 
     Example:
         >>> choose(["val_acc", "val_loss"]), choose(["valid/f1"]), choose(["val_acc", "val_f1"]), choose(["val_a"])
@@ -29,9 +29,9 @@ def choose(names: Iterable[str]) -> tuple[str, Mode] | None:
     names = [name for name in names if name.removesuffix("_epoch") == name or name.removesuffix("_epoch") not in names]
     losses = [name for name in names if [word for word in _words(name) if word not in OF_VALIDATION] == ["loss"]]
     if losses:
-        return losses[0], "min"
-    mode = mode_of(names[0]) if len(names) == 1 else None
-    return (names[0], mode) if mode else None
+        return losses[0], mode or "min"
+    mode = mode or (mode_of(names[0]) if names else None)
+    return (names[0], mode) if mode and len(names) == 1 else None
 
 
 def mode_of(name: str) -> Mode | None:
