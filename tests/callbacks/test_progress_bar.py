@@ -172,6 +172,7 @@ def test_it_is_redrawn_after_an_interval(is_terminal: bool, seconds: float, cloc
 def test_a_terminal_shows_the_same(clock: Callable[[bool], Clock]) -> None:
     time, trainer, bar = clock(True), training(), ClockedProgressBar()
     bar.on_train_start(trainer, TASK)
+    assert time.lines() == ["epoch:   0% 00:00<?, ? batches/s"]
     time.now += 40
     go_to(trainer, 20)
     bar.on_train_batch_end(trainer, TASK)
@@ -181,8 +182,21 @@ def test_a_terminal_shows_the_same(clock: Callable[[bool], Clock]) -> None:
     go_to(trainer, 200)
     bar.on_train_end(trainer, TASK)
     assert time.lines()[-1] == "epoch 4/4: 100% 01:40<00:00,  2.00 batches/s"
+    time.now += 100
     bar.on_train_batch_end(trainer, TASK)  # it is over
     assert time.lines() == []
+
+
+def test_a_bar_is_as_wide_as_the_terminal(clock: Callable[[bool], Clock], monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = [100]
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda file: (widths[-1], 24))
+    time, trainer, bar = clock(True), training(), ClockedProgressBar()
+    bar.on_train_start(trainer, TASK)
+    widths.append(60)
+    time.now += 1
+    bar.on_train_batch_end(trainer, TASK)
+    assert [len(line.strip()) for line in time.out.getvalue().split("\r")[1:]] == [100, 60]
+    bar.on_train_end(trainer, TASK)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +205,7 @@ def test_a_terminal_shows_the_same(clock: Callable[[bool], Clock]) -> None:
         ({}, "10 %"),
         ({"max_steps": 40}, "50 %"),
         ({"max_steps": 40, "accumulate_grad_batches": 2}, "25 %"),
+        ({"max_steps": 1, "accumulate_grad_batches": 80}, "25 %"),
         ({"max_steps": 400}, "10 %"),  # epochs end before
         ({"max_steps": 80, "max_epochs": None}, "25 %"),
         ({"max_steps": 80, "max_epochs": -1}, "25 %"),

@@ -29,11 +29,12 @@ class ClockedProgressBar(Observer, ProgressBar):
     thread of their own; a log file gets a line every half a minute. A run without an end has no remaining time.
     """
 
+    _next: float  # when it is redrawn
+
     def __init__(self) -> None:
         super().__init__()
         self._is_enabled = True
         self._bar: tqdm[Any] | None = None
-        self._next = 0.0
 
     def enable(self) -> None:
         """Show the bar from the next stage on."""
@@ -45,7 +46,7 @@ class ClockedProgressBar(Observer, ProgressBar):
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print above the bar."""
-        self.guard("print", tqdm.write, " ".join(map(str, args)), file=sys.stdout)
+        self.guard("print", tqdm.write, " ".join(map(str, args)))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a bar for all epochs; that of a resumed run starts where it was."""
@@ -118,7 +119,6 @@ class ClockedProgressBar(Observer, ProgressBar):
             initial=done,
             unit=" batches",
             dynamic_ncols=True,
-            smoothing=0,  # the mean speed tells best how long the rest takes
             file=sys.stdout if is_terminal else io.StringIO(),
             bar_format=(BAR if is_terminal else LINE) if has_end else WITHOUT_END,
         )
