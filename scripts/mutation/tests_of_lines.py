@@ -155,21 +155,24 @@ class TestsOfLines:
                 elif executed or mirrored:
                     around[test] = measured["seconds"]
                 others[test] = measured["seconds"]
-        return self._fastest(near) or self._fastest(around) or self._fastest(others)
+        room = Path("tests", *Path(fault.path).relative_to(self.package).parts[:-1])
+        return next((self._fastest(tests, f"{room}/") for tests in (near, around, others) if tests), {})
 
     def in_file(self, file: str) -> dict[str, float]:
         """Return the tests of a file, the fastest first, and the seconds of each."""
-        return self._fastest({test: known["seconds"] for test, known in self.known["files"][file]["tests"].items()})
+        return self._fastest(
+            {test: known["seconds"] for test, known in self.known["files"][file]["tests"].items()}, file
+        )
 
-    def _fastest(self, tests: dict[str, float]) -> dict[str, float]:
+    def _fastest(self, tests: dict[str, float], folder: str) -> dict[str, float]:
+        """Return as many tests as the cap allows, those of a folder before others, in the order of their seconds."""
         total = 0.0
         chosen: dict[str, float] = {}
-        for test, seconds in sorted(tests.items(), key=lambda pair: pair[1]):
+        for test, seconds in sorted(tests.items(), key=lambda pair: (not pair[0].startswith(folder), pair[1])):
             total += seconds
-            if total > self.cap and chosen:
-                break
-            chosen[test] = seconds
-        return chosen
+            if total <= self.cap or not chosen:
+                chosen[test] = seconds
+        return dict(sorted(chosen.items(), key=lambda pair: pair[1]))
 
     @cache  # noqa: B019 - lives as long as the script
     def _lines_now(self, version: str, path: str) -> dict[int, int]:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,13 +16,16 @@ from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, Dataset
+from torchmetrics import CatMetric, MeanMetric
 
 from lightning_template.callbacks import BestAndLast
 from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder
+from lightning_template.errors import Stopped
 from lightning_template.loops import random_state as states
 from lightning_template.loops import resumable
 from lightning_template.loops.resumable import Boundary
+from lightning_template.loops.workers import is_death_of_a_worker
 
 
 class Noise(Augmentation):
@@ -246,3 +249,104 @@ def test_random_numbers_go_on_where_they_were(tmp_path: Path) -> None:
     expected = draw()
     states.set_random_state(torch.load(tmp_path / "state.pt", weights_only=True), torch.device("cpu"))
     assert draw() == expected
+
+
+class FakeDevice:
+    """Random numbers of a device that is no CPU."""
+
+    state = torch.tensor([1, 2, 3], dtype=torch.uint8)
+
+    def get_rng_state(self) -> Tensor:
+        return self.state.clone()
+
+    def set_rng_state(self, state: Tensor) -> None:
+        self.state = state
+
+
+@pytest.mark.usefixtures("own_random_state")
+def test_random_numbers_of_a_device_go_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, device = FakeDevice(), torch.device("cuda")
+    monkeypatch.setattr(torch, "get_device_module", lambda of: fake if of == device else torch.cpu)
+    kept = states.random_state(device)
+    assert "device" not in states.random_state(torch.device("cpu"))
+    fake.state = torch.zeros(3, dtype=torch.uint8)
+    states.set_random_state(kept, torch.device("cpu"))  # a run may go on elsewhere
+    assert fake.state.tolist() == [0, 0, 0]
+    states.set_random_state(kept, device)
+    assert fake.state.tolist() == [1, 2, 3]
+
+
+def test_metrics_that_were_kept_do_not_change_with_the_metrics() -> None:
+    mean, values = MeanMetric(), CatMetric()
+    module = torch.nn.ModuleList([mean, values])
+    mean.update(3.0)
+    values.update(3.0)
+    kept = resumable.dump_metrics(module)
+    mean.mean_value.add_(7.0)
+    values.value[0].add_(7.0)
+    resumable.load_metrics(module, kept)
+    assert mean.compute().item() == 3.0
+    assert values.compute().item() == 3.0
+
+
+class TwoRanks:
+    """A trainer of the first of two ranks, of which the other got SIGTERM."""
+
+    world_size, global_rank, is_global_zero, global_step = 2, 0, True, 7
+    callbacks: ClassVar[list[Any]] = []
+    callback_metrics: ClassVar[dict[str, Tensor]] = {"val/loss": torch.tensor(0.5)}
+    lightning_module = torch.nn.Module()
+
+    class strategy:  # noqa: N801
+        root_device = torch.device("cpu")
+
+        @staticmethod
+        def reduce(number: Tensor, reduce_op: str = "mean") -> Tensor:
+            both = torch.stack([number, torch.tensor(15.0)])
+            return both.amax() if reduce_op == "max" else both.mean()
+
+
+@pytest.fixture
+def loop_of_two_ranks(monkeypatch: pytest.MonkeyPatch) -> resumable.EpochLoop:
+    loop = resumable.EpochLoop.__new__(resumable.EpochLoop)
+    loop.trainer = TwoRanks()
+    monkeypatch.setattr(_TrainingEpochLoop, "on_save_checkpoint", lambda _: {"own": 1})
+    return loop
+
+
+def test_a_signal_to_one_rank_stops_all(loop_of_two_ranks: resumable.EpochLoop) -> None:
+    with pytest.raises(Stopped) as stopped:
+        loop_of_two_ranks.reach_boundary(epoch_ended=False)
+    assert (stopped.value.number, stopped.value.step, stopped.value.code) == (15, 7, 128 + 15)
+
+
+def test_a_checkpoint_holds_what_each_rank_has(
+    loop_of_two_ranks: resumable.EpochLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gather(ranks: list[Any], rank: dict[str, Any]) -> None:
+        assert ranks == [None, None]
+        ranks[:] = [rank, "of the other"]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    loop_of_two_ranks._at_boundary = False
+    state = loop_of_two_ranks.on_save_checkpoint()
+    first, second = state["ranks"]
+    assert (state["own"], state["between_epochs"], second) == (1, False, "of the other")
+    assert torch.equal(first["random_state"]["torch"], torch.get_rng_state())
+    assert state["callback_metrics"] == {"val/loss": torch.tensor(0.5)}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated."), True),
+        (RuntimeError("DataLoader worker (pid(s) 7, 8) exited unexpectedly"), True),
+        (ConnectionResetError(), True),
+        (EOFError(), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("DataLoader worker (pid 7)"), False),
+        (KeyError("x"), False),
+    ],
+)
+def test_deaths_of_workers_are_told_from_other_errors(error: Exception, expected: bool) -> None:
+    assert is_death_of_a_worker(error) is expected

@@ -285,4 +285,4 @@ def _on_cpu(value: Any) -> Any:
 
 
 def _to(value: Any, device: torch.device) -> Any:
-    return [part.to(device) for part in value] if isinstance(value, list) else value.to(device, copy=True)
+    return [_to(part, device) for part in value] if isinstance(value, list) else value.to(device, copy=True)
