@@ -142,6 +142,8 @@ def _dispatch(args: list[str]) -> int:
 
     with stop_signals.listen():
         command_line = read_command_line(["--help" if arg == "--help_all" else arg for arg in args])
+        if command_line.origin:  # before anything that it names is imported
+            sys.stderr.write(f"{printable(command_line.origin)}\n")
         sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
         from lightning_template.cli import run  # takes seconds: imports torch
 

@@ -24,7 +24,7 @@ from lightning_template.callbacks.observer import Guard
 from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, has_effect
 from lightning_template.checkpoints import WholeCheckpointIO, check_checkpoint
-from lightning_template.command_line import CommandLine
+from lightning_template.command_line import CommandLine, read_config
 from lightning_template.construction import Construction
 from lightning_template.errors import Stopped, one_line, printable, shorten
 from lightning_template.loops import patient_with_workers, take_over_signals
@@ -301,9 +301,8 @@ class TemplateCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
-            check_checkpoint(Path(checkpoint), self.model)
-            if subcommand == "fit":
-                self._check_changes()
+            self._check_weights(Path(checkpoint))
+            self._check_changes()
         try:
             with patient_with_workers():
                 super()._run_subcommand(subcommand)
@@ -319,15 +318,25 @@ class TemplateCLI(LightningCLI):
                 raise self.run_directory.gone from error
             raise
 
+    def _check_weights(self, checkpoint: Path) -> None:
+        try:
+            check_checkpoint(checkpoint, self.model)
+        except ValueError as error:
+            if self.command_line.run and not self.command_line.origin:
+                error.add_note("without --config, the configuration of its run is used")
+            raise
+
     def _check_changes(self) -> None:
-        """Tell what differs from the run to be resumed, and refuse what would make it end otherwise."""
-        run = self.command_line.run
-        if run is None:
+        """Tell what differs from the checkpoint's run; for `fit`, refuse what would make it end otherwise."""
+        run, is_fit = self.command_line.run, self.subcommand == "fit"
+        if run is None or not (is_fit or not self.command_line.origin):
             return
-        old, new = (yaml.safe_load(text) for text in ((run / "config.yaml").read_text(), self.files["config.yaml"]))
-        found = changes(old, new)
+        found = changes(read_config(run / "config.yaml"), yaml.safe_load(self.files["config.yaml"]))
         for option, (before, after) in found.items():
-            _logger.info("changed: %s was %s and is %s", option, before, after)
+            if is_fit or (has_effect(option) and option.startswith(("model", "data"))):
+                _logger.info("changed: %s was %s and is %s", option, before, after)
+        if not is_fit:
+            return
         with_effect = [option for option in found if has_effect(option)]
         if with_effect and not self._get(self.config, "allow_changes"):
             before, after = found[with_effect[0]]

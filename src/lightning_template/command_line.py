@@ -24,12 +24,13 @@ class CommandLine:
     """A subcommand of the Trainer, and where it reads and writes.
 
     Attributes:
-        args: Subcommand and arguments; the checkpoint is a file, and the configuration of its run comes first, so that
-            everything given overrides it.
+        args: Subcommand and arguments; the checkpoint is a file. Where those given name no `model` and `data`, the
+            configuration of the checkpoint's run comes first, so that everything given overrides it.
         experiment: Name of the experiment.
         root: Folder that holds `lightning_logs`.
         run: Directory of the run that the checkpoint belongs to.
         typed: Subcommand and arguments as they were typed.
+        origin: Says which run's configuration is used; empty where it is the user's own alone.
     """
 
     args: list[str]
@@ -37,6 +38,7 @@ class CommandLine:
     root: Path
     run: Path | None
     typed: tuple[str, ...] = ()
+    origin: str = ""
 
 
 def read_command_line(args: Sequence[str]) -> CommandLine:
@@ -60,14 +62,16 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     where = setting("ckpt_path")
     if subcommand == "fit":  # after this job was queued again
         where = slurm.run_to_go_on_with(root, experiment or "default", args) or where
-    run = None
+    run, origin = None, ""
     if where is not None:
         if where in CHECKPOINT_WORDS and experiment is None:
             raise ValueError(f"`ckpt_path` {where} of which experiment? Add --config or --experiment")
         checkpoint = resolve_checkpoint(str(where), root, experiment or "", "last" if subcommand == "fit" else "best")
         run = run_of(checkpoint)
         options = [*_without(options, "--ckpt_path"), "--ckpt_path", str(checkpoint)]
-        if run is not None:
+        if run is not None and not _is_complete(configs, options):
+            origin = f"configuration: {run / 'config.yaml'}"
+            origin += f", overridden by {', '.join(config_files)}" if config_files else ""
             options = ["--config", str(run / "config.yaml"), *options]
             configs.insert(0, read_config(run / "config.yaml"))
             experiment = experiment or _experiment(setting("experiment"), [])
@@ -76,7 +80,17 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
             f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
             "to use untrained weights on purpose, add --allow_untrained"
         )
-    return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args))
+    return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args), origin)
+
+
+def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:
+    """Tell whether configurations and options name the classes of `model` and `data`, and so need no other."""
+    for key in ("model", "data"):
+        parts = [config.get(key) for config in configs]
+        named = any(isinstance(part, str) or (isinstance(part, Mapping) and part.get("class_path")) for part in parts)
+        if not named and not _values(options, f"--{key}", f"--{key}.class_path"):
+            return False
+    return True
 
 
 def _experiment(given: Any, config_files: Sequence[str]) -> str | None:
