@@ -76,7 +76,8 @@ def test_no_stage_fails(kind: str, command: Command, monkeypatch: pytest.MonkeyP
     make: Any = BROKEN[kind]
     run = "lightning_logs/ö/version_0"
     assert command("fit", *LINE, "--experiment=ö").status == 0
-    for args in ([stage, f"--ckpt_path={run}"] for stage in STAGES):
+    checks = [["check", *LINE]] if kind == "unread" else []  # takes seconds
+    for args in (*checks, *([stage, f"--ckpt_path={run}"] for stage in STAGES)):
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", make())
             patch.setattr(sys, "stderr", make())
@@ -95,6 +96,16 @@ def test_what_an_encoding_lacks_is_escaped() -> None:
     assert raw.getvalue() == b"gr\\xf6\\xdfer\n"
     assert output.failure is None
     assert output.encoding == "ascii"
+
+
+def test_a_descriptor_that_failed_takes_what_its_buffer_still_holds(workspace: Path) -> None:
+    with Path("/dev/full").open("w") as stream:
+        output = Output(stream)
+        output.write("kept by the buffer")
+        output.flush()
+        assert isinstance(output.failure, OSError)
+        assert not output.isatty()
+        stream.flush()  # as Python does at its end
 
 
 def test_after_the_first_failure_nothing_is_written() -> None:

@@ -79,6 +79,11 @@ class Clock:
         self.now = 1000.0
         self.out = io.StringIO()
         self.out.isatty = lambda: is_terminal  # type: ignore[method-assign]
+        self.out.flush = self._flush  # type: ignore[method-assign]
+        self.num_flushed = 0
+
+    def _flush(self) -> None:
+        self.num_flushed += 1
 
     def time(self) -> float:
         return self.now
@@ -140,6 +145,7 @@ def test_share_speed_and_remaining_time(clock: Callable[[bool], Clock]) -> None:
     go_to(trainer, 20)  # of 200: half a batch a second, so 360 s for 180
     bar.on_train_batch_end(trainer, TASK)
     assert time.lines() == ["epoch 1/4: 10 %, 00:40 elapsed, 06:00 left,  2.00s/ batches"]
+    assert time.num_flushed == 1  # whoever follows the file sees it at once
     time.now += 60
     go_to(trainer, 150)  # the mean of all so far: 1.5 a second, so 33 s for 50
     trainer.current_epoch = 2
