@@ -284,7 +284,8 @@ STAGES = {
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_counts_the_batches_of_all_loaders(stage: TrainerFn, clock: Callable[[bool], Clock]) -> None:
     hook, loaders = STAGES[stage]
-    trainer = training(state=SimpleNamespace(fn=stage), **{f"num_{loaders}_batches": [30, 10]})
+    trainer = training(state=SimpleNamespace(fn=stage))
+    setattr(trainer, f"num_{loaders}_batches", [30, 10])
     time, bar = clock(False), ClockedProgressBar()
     getattr(bar, f"on_{hook}_start")(trainer, TASK)
     for _ in range(10):
@@ -327,7 +328,7 @@ def test_a_bar_that_fails_ends_nothing(clock: Callable[[bool], Clock], caplog: p
     def full(text: str) -> int:
         raise OSError(28, "No space left on device")
 
-    time.out.write = full  # type: ignore[assignment]
+    time.out.write = full  # type: ignore[method-assign]
     bar.on_train_start(trainer, TASK)
     time.now += 30
     bar.on_train_batch_end(trainer, TASK)

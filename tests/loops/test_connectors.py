@@ -31,7 +31,7 @@ def checkpoint_of(trainer: Trainer) -> object:
 
 def handlers_of(trainer: Trainer) -> list[object]:
     trainer._signal_connector.register_signal_handlers()
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
+    handlers: list[object] = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
     trainer._signal_connector.teardown()
     return handlers
 
