@@ -15,7 +15,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning_template import files
 from lightning_template.callbacks import BestAndLast, RunDirectory
 from lightning_template.checkpoints import WholeCheckpointIO
-from lightning_template.digests import check_archive, check_text, load_json
+from lightning_template.digests import DamagedError, check_archive, check_text, load_json
 from lightning_template.files import HeldFolder, part_of, replacing, write_text
 
 
@@ -178,7 +178,7 @@ def train(tmp_path: Path, keeps_names: bool, handles: list[int], monkeypatch: py
         max_epochs=3,
         limit_train_batches=2,
         limit_val_batches=1,
-        callbacks=[run_directory, BestAndLast(monitor="x"), losses],
+        callbacks=[run_directory, BestAndLast(monitor="x", mode="min"), losses],
         plugins=[WholeCheckpointIO()],
         accelerator="cpu",
         logger=False,
@@ -202,5 +202,5 @@ def test_a_loss_of_power_takes_what_was_not_flushed(
     """A control: without the flushes, the test above fails."""
     flush = files.flush
     monkeypatch.setattr(files, "flush", lambda path: flush(path) if path.is_dir() == (lost == "contents") else None)
-    with pytest.raises((AssertionError, ValueError, FileNotFoundError)):
+    with pytest.raises((AssertionError, DamagedError, FileNotFoundError)):
         train(tmp_path, lost == "contents", handles, monkeypatch)

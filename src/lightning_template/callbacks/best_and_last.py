@@ -93,7 +93,7 @@ class BestAndLast(Boundary, Checkpoint):
         names = logged_in_validation(trainer)
         chosen = choose(names, self.mode)
         if chosen:
-            self.monitor, self.mode = chosen
+            self.monitor, self.mode = chosen[0], self.mode or chosen[1]
         if trainer.is_global_zero and (chosen or not self._is_told):
             self._is_told = True
             line = f"best.ckpt is that of the {self.mode}imum {self.monitor}" if chosen else why_none(names)
