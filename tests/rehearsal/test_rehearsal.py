@@ -17,7 +17,7 @@ from torchmetrics import MeanAbsoluteError, MetricCollection
 
 from lightning_template.datamodules import InMemoryDataModule
 from lightning_template.datamodules.augmentation import RandomErasing
-from lightning_template.rehearsal import Rehearsal
+from lightning_template.rehearsal import Rehearsal, callback
 from lightning_template.tasks import ClassificationTask, RegressionTask, SupervisedTask
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Lightning, about runs as short as these
@@ -378,6 +378,18 @@ def test_a_stream_is_not_read() -> None:
     stream = Stream()
     assert goes_on(narrow(), Foreign(stream, num_workers=0))
     assert stream.passes <= 1  # Lightning's own look
+
+
+def test_training_is_rehearsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = []
+
+    def look(_trainer: Trainer, _task: SupervisedTask, stage: str, _sampler: Any) -> set[str]:
+        stages.append(stage)
+        return set()
+
+    monkeypatch.setattr(callback, "rehearse", look)
+    trainer(Rehearsal(), max_epochs=3).fit(classifier(), Images())
+    assert stages == ["train", "val"]  # not in the validation of each epoch
 
 
 def test_a_resumed_run_is_not_rehearsed(tmp_path: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule
@@ -65,7 +66,7 @@ class Rehearsal(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try a batch of a validation that is not part of training."""
-        if trainer.validating and not self._is_prepared_later(trainer):
+        if trainer.state.fn == TrainerFn.VALIDATING and not self._is_prepared_later(trainer):
             self._try(trainer, "val", trainer.val_dataloaders)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
