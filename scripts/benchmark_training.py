@@ -161,7 +161,7 @@ class Bench:
         self.order = BatchOrder(len(self.train[0]), data.batch_size, shuffle=data.shuffle)
         self.contenders: dict[str, Callable[[Alternation], Weights]] = {}
         if name == "mlp":
-            self.contenders["document 001's loop"] = self.document
+            self.contenders["the tutorial's loop"] = self.tutorial
         if self.recipe.max_lr is None:
             self.contenders["usual LightningModule, tensors in memory"] = self.usual
         self.contenders["template, 1 step per execution"] = lambda alternation: self.template(
@@ -240,8 +240,8 @@ class Bench:
                 _ = total.item() / len(x_val), correct.item() / len(x_val)
             yield
 
-    def document(self, alternation: Alternation) -> Weights:
-        """Train as document 001 does: PIL images, `ToTensor`, DataLoader, a line every 100 batches."""
+    def tutorial(self, alternation: Alternation) -> Weights:
+        """Train as PyTorch's tutorial does: PIL images, `ToTensor`, DataLoader, a line every 100 batches."""
         network = self._new_network()
         optimizer = self.recipe.optimizer(network.parameters())
         train, test = (DataLoader(PILImages(*part), batch_size=64) for part in (self.stored_train, self.stored_val))

@@ -1,18 +1,42 @@
-"""Trained tasks in Python."""
+"""Tasks and data of configurations and runs, in Python."""
 
 import logging
 from pathlib import Path
 
 import torch
+from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_template.callbacks.data_digests import change_of_data, describe_data
 from lightning_template.checkpoints import check_checkpoint
 from lightning_template.command_line import read_config
+from lightning_template.errors import shorten
 from lightning_template.resolve import resolve_checkpoint, run_of
 
 _logger = logging.getLogger("lightning_template")
+
+
+def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule]:
+    """Return the untrained task of a configuration, and its data, which are not read yet.
+
+    Args:
+        path: YAML file with the keys `model` and `data`.
+
+    Raises:
+        ValueError: If it is no such file, or a constructor refuses its arguments.
+    """
+    parser = LightningArgumentParser(exit_on_error=False)
+    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
+    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+    config = read_config(Path(path))
+    if missing := [key for key in ("model", "data") if key not in config]:
+        raise ValueError(f"{path} must say what to build under `{missing[0]}`")
+    try:
+        classes = parser.instantiate_classes(parser.parse_object({key: config[key] for key in ("model", "data")}))
+    except ArgumentError as error:
+        raise ValueError(f"{path}: {shorten(str(error), [])}") from error
+    return classes.model, classes.data
 
 
 def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule]:
@@ -36,13 +60,7 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
     run = run_of(checkpoint)
     if run is None:
         raise ValueError(f"{checkpoint} does not lie in a run directory, whose config.yaml says what it is of")
-    parser = LightningArgumentParser(exit_on_error=False)
-    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
-    config = read_config(run / "config.yaml")
-    classes = parser.instantiate_classes(parser.parse_object({key: config[key] for key in ("model", "data")}))
-    task: LightningModule = classes.model
-    data: LightningDataModule = classes.data
+    task, data = load_config(run / "config.yaml")
     check_checkpoint(checkpoint, task)
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     task.load_state_dict(weights, strict=task.strict_loading)

@@ -1,14 +1,18 @@
 """What `new` writes is complete: it trains, passes its tests, lint and types, and has no trace of what it came from."""
 
+import importlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import ROOT, Command
 from lightning_template.commands.new_task import DATA, KINDS
@@ -91,6 +95,103 @@ def test_mistakes(args: list[str], message: str, command: Command) -> None:
     assert files_in(Path()) == {"something"}
 
 
+def adapt_to_csv() -> None:
+    """Bring a table of one's own, and say in the task's files what is in it."""
+    rows = [f"{'abc'[index % 3]},{index * 7 % 11},{index / 4}" for index in range(60)]
+    Path("data/rose.csv").write_text("\n".join(["species,petals,height", *rows]))
+    data = Path("rose_data.py")
+    data.write_text(data.read_text().replace('targets="target"', 'targets="species"'))
+    config = Path("rose.yaml")
+    text = config.read_text().replace("num_classes: 2", "num_classes: 3").replace("out_features: 2", "out_features: 3")
+    config.write_text(text.replace("in_features: 4, hidden_features: [32]", "in_features: 2, hidden_features: [5, 5]"))
+
+
+def adapt_to_images() -> None:
+    for name, color in (("circle", "red"), ("square", "blue"), ("star", "green")):
+        Path("data/rose", name).mkdir(exist_ok=True)
+        for number in range(20):
+            Image.new("RGB", (30 + number, 40), color).save(Path("data/rose", name, f"mine{number}.jpg"))
+    config = Path("rose.yaml")
+    text = config.read_text().replace("num_classes: 2", "num_classes: 3").replace("out_features: 2", "out_features: 3")
+    config.write_text(text.replace("channels: [16, 32]", "channels: [8, 8, 8]"))
+
+
+def adapt_to_arrays() -> None:
+    inputs = np.random.default_rng(0).normal(size=(90, 3, 2)).astype(np.float32)
+    np.savez("data/rose.npz", x=inputs, y=np.arange(90) % 4)
+    data = Path("rose_data.py")
+    data.write_text(data.read_text().replace("path=path, ", 'path=path, inputs="x", targets="y", '))
+    config = Path("rose.yaml")
+    text = config.read_text().replace("num_classes: 2", "num_classes: 4").replace("out_features: 2", "out_features: 4")
+    config.write_text(text.replace("in_features: 4", "in_features: 6"))
+
+
+ADAPTATIONS: dict[str, tuple[Callable[[], None], tuple[int, ...], int]] = {
+    "csv": (adapt_to_csv, (2,), 3),
+    "image-folder": (adapt_to_images, (3, 32, 32), 3),
+    "tensors": (adapt_to_arrays, (3, 2), 4),
+}
+
+
+@pytest.fixture
+def generated(command: Command, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], ModuleType]]:
+    """Return a function that imports the test that was generated for a task named rose."""
+    monkeypatch.syspath_prepend(Path())
+
+    def load() -> ModuleType:
+        importlib.invalidate_caches()
+        for name in ("rose_task", "rose_data", "test_rose"):
+            sys.modules.pop(name, None)
+        return importlib.import_module("test_rose")
+
+    yield load
+    for name in ("rose_task", "rose_data", "test_rose"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("kind", ADAPTATIONS)
+def test_the_generated_test_takes_the_users_data(
+    kind: str, command: Command, generated: Callable[[], ModuleType]
+) -> None:
+    adapt, input_shape, num_classes = ADAPTATIONS[kind]
+    assert command("new", "task", "rose", "--data", kind).status == 0
+    adapt()
+    module = generated()
+    checks = {mark.id: mark.values[0] for mark in module.test_rose.pytestmark[0].args[1]}
+    for name in ("batch_fits_task", "sets_are_disjoint"):
+        checks[name]()
+    data = module.make_datamodule()
+    data.setup("fit")
+    assert (data.input_shape, data.num_classes) == (input_shape, num_classes)
+    assert module.make_task()(next(iter(data.train_dataloader()))[0]).shape == (16, num_classes)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ADAPTATIONS)
+def test_the_generated_test_goes_on_passing(kind: str, command: Command, workspace: Path) -> None:
+    assert command("new", "task", "rose", "--data", kind).status == 0
+    ADAPTATIONS[kind][0]()
+    before = files_in(Path())
+    assert run_pytest().returncode == 0
+    assert {file for file in files_in(Path()) - before if not file.endswith(".pyc")} == set()
+    config = Path("rose.yaml")
+    good = config.read_text()
+    config.write_text(re.sub(r"out_features: \d", "out_features: 1", good))
+    assert run_pytest().returncode == 1
+    config.write_text(good)
+    Path("data").rename("elsewhere")
+    done = run_pytest()
+    assert done.returncode == 0
+    assert re.search(r"\d+ skipped", done.stdout)
+    assert "passed" not in done.stdout
+
+
+def run_pytest() -> "subprocess.CompletedProcess[str]":
+    words = ["pytest", "--quiet", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", ".", "."]
+    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_kind_passes_its_tests_lint_and_types(command: Command, workspace: Path) -> None:
@@ -133,7 +234,7 @@ def project(command: Command, workspace: Path, untracked: Path) -> Path:
 def test_a_project_has_nothing_of_the_old_name(project: Path) -> None:
     files = files_in(project) - {file for file in files_in(project) if file.startswith(".git/")}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert len(files) == sum((ROOT / file).is_file() for file in tracked.splitlines())
+    assert len(files) == sum((ROOT / file).is_file() for file in set(tracked.splitlines()))
     assert {"src/flower_power/__main__.py", "README.md", "scripts/run", ".ci/run", "tests/conftest.py"} <= files
     for file in files:
         text = (project / file).read_bytes().lower()

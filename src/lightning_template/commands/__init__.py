@@ -1,1 +1,1 @@
-"""Commands that do what the Trainer does not. None imports torch."""
+"""Commands that do what the Trainer does not. Only `check` imports torch."""

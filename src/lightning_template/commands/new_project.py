@@ -34,7 +34,8 @@ def new_project(name: str, folder: str) -> str:
         raise ValueError(f"{target} is there already, and nothing is overwritten: name a new or an empty folder")
     if not (ROOT / "pyproject.toml").is_file():
         raise ValueError(f"a project is made from a git checkout of this one, and {ROOT} is none")
-    files = [file for file in _git(ROOT, "ls-files", "-z").split("\0") if (ROOT / file).is_file()]
+    tracked = dict.fromkeys(_git(ROOT, "ls-files", "-z").split("\0"))  # those of an unfinished merge come twice
+    files = [file for file in tracked if (ROOT / file).is_file()]
     if not files:
         raise ValueError(f"a project is made of the files that git tracks, and it tracks none in {ROOT}")
     for file in files:

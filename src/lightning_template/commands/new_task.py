@@ -131,16 +131,15 @@ def _values(name: str, kind: str, data: str, place: Place) -> dict[str, str]:
     )
     arguments["out_features"] = 1 if kind == "regression" else 2
     network = "ConvNet" if data == "image-folder" else "MLP"
-    ours = ["from lightning_template import __main__", f"from lightning_template.networks import {network}"]
+    ours = ["from lightning_template import __main__", "from lightning_template.load import load_config"]
     ours.append("from lightning_template.testing import parametrize_checks")
-    write = ""
-    if data in SAMPLES:
-        ours.append("from lightning_template.commands.samples import write_samples")
-        write = f'\n    write_samples("{data}", folder / "{SAMPLES[data].format(name)}", "{task}")'
-    theirs = ["import pytest", "import torch"]
-    own = [f"from {task_module} import {camel}Task", f"from {data_module} import {camel}DataModule"]
+    theirs = ["import pytest", "from lightning.pytorch import LightningDataModule, LightningModule"]
+    source = "data_dir" if data == "image-folder" else "path"
+    skip = f"""
+        if not Path(vars(make_datamodule()).get("{source}", TOP)).exists():
+            pytest.skip("the data are not on this machine")"""
     is_ours = task_module.startswith("lightning_template.")  # else this package is one that is installed
-    blocks = [theirs, sorted(ours + own)] if is_ours else [theirs + sorted(ours), sorted(own)]
+    blocks = [theirs, ours] if is_ours else [theirs + ours]
     targets = {
         "classification": ("classes, whether their sum is positive", "(inputs.sum(dim=1) > 0).long()"),
         "regression": ("targets `(1,)`, their squared length", "inputs.square().sum(dim=1, keepdim=True)"),
@@ -157,13 +156,11 @@ def _values(name: str, kind: str, data: str, place: Place) -> dict[str, str]:
         "command": f"lightning-template fit --config {place.config.as_posix()}",
         "depth": str(len(place.test.parts) - 1),
         "imports": "\n\n".join("\n".join(block) for block in blocks),
-        "write_samples": write,
+        "skip": skip if data in SAMPLES else "",
         "network_class": network,
-        "network_arguments": ", ".join(f"{key}={value}" for key, value in arguments.items()),
         "network_options": ", ".join(f"{key}: {value}" for key, value in arguments.items()),
         "is_ours": "yes" if is_ours else "",
         "num_classes_line": "\n    num_classes: 2" if task == "classification" else "",
-        "num_classes_argument": " num_classes=2," if task == "classification" else "",
         "target_words": targets[task][0],
         "targets": targets[task][1],
     }
