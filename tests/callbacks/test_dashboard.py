@@ -208,6 +208,13 @@ def test_hparams_have_the_metrics_of_the_best_epoch(
 
 
 @NO_WORKERS
+def test_a_number_that_is_none_is_never_the_best(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Worse, "of_epochs", (float("nan"), 0.5, float("inf")))
+    events = fit(Worse(), foreign.Data(), Dashboard(graph=False), max_epochs=3)
+    assert values_of(events, "best/val/score") == [0.5, 0.5]
+
+
+@NO_WORKERS
 def test_what_is_not_watched_has_no_best(workspace: Path) -> None:
     events = fit(Worse(), foreign.Data(), Dashboard(graph=False), keeper=BestAndLast(monitor=None))
     assert not [tag for tag in events.Tags()["scalars"] if tag.startswith("best/")]
