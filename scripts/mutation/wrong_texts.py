@@ -84,7 +84,7 @@ QUIET = {
     "parents",
     "stacklevel",
 }
-QUIET |= {"daemon", "maxsize", "missing_ok", "prog", "strict", "weights_only"} | LOOKS
+QUIET |= {"daemon", "digest_size", "maxsize", "missing_ok", "prog", "strict", "weights_only"} | LOOKS
 UNSWAPPED = {"allclose", "array_equal", "cast", "equal", "gcd", "isclose", "max", "maximum", "min", "minimum"}
 UNSWAPPED |= {"getattr", "hasattr", "isinstance", "issubclass", "setattr", "super"}
 KEPT_DECORATORS = {
@@ -104,6 +104,15 @@ def name_of(node: ast.AST) -> str:
     if isinstance(node, ast.Call):
         return name_of(node.func)
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _may_be_dict(node: ast.AST) -> bool:
+    """Tell whether `|` may join dictionaries, of which the last one wins; neither sets nor types."""
+    if isinstance(node, ast.BinOp):
+        return _may_be_dict(node.left) and _may_be_dict(node.right)
+    name = name_of(node)
+    is_type = name in {"bool", "bytes", "dict", "float", "frozenset", "int", "list", "set", "str", "tuple"}
+    return isinstance(node, ast.Dict | ast.DictComp) or (name.islower() and not is_type)
 
 
 def _is_text(node: ast.AST) -> bool:
@@ -133,7 +142,7 @@ def wrong_texts(node: ast.AST) -> Iterator[tuple[str, str]]:
             yield "off by one", str(1 - number)
         case ast.UnaryOp(op=ast.Not() | ast.USub()):
             yield "a sign or a not is forgotten", f"({ast.unparse(node.operand)})"
-        case ast.BinOp(op=ast.BitOr() | ast.MatMult()):
+        case ast.BinOp(op=ast.BitOr()) if _may_be_dict(node):
             yield "operands are swapped", _but(node, left=node.right, right=node.left)
         case ast.BinOp() if type(node.op) in OPERATORS and not _is_text(node.left) and not _is_text(node.right):
             yield "an operator is wrong", _but(node, op=OPERATORS[type(node.op)]())

@@ -403,6 +403,19 @@ class SortedPrediction(Classifier):
         return super().predict_step(batch, batch_idx).sort(dim=0).values
 
 
+class MixedPrediction(Classifier):
+    """Predictions move by a thousandth."""
+
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        probabilities = super().predict_step(batch, batch_idx)
+        return probabilities + 2e-3 * probabilities.mean(dim=0)
+
+
+class NoTensorPredicted(Classifier):
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        return ["a", "b"]
+
+
 class OnePredictionPerBatch(Classifier):
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
         return super().predict_step(batch, batch_idx).mean(dim=0, keepdim=True)
@@ -475,6 +488,17 @@ class CountsSteps(Classifier):
 class BranchesOnValues(Classifier):
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(-inputs if inputs.sum() > 0 else inputs)
+
+
+CALLS = [0]
+
+
+class CountsCalls(Classifier):
+    """Outputs grow by a thousandth with each call; what is exported knows the count of its own time."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        CALLS[0] += 1
+        return super().forward(inputs) * (1 + 2e-3 * CALLS[0])
 
 
 class BatchSizeWrittenIn(Classifier):
@@ -569,6 +593,8 @@ MUTANTS = {
     "last batch dropped": Mutant("predictions_follow_the_set", "last batch", data=LastBatchDropped),
     "another order each time": Mutant("predictions_follow_the_set", "another order", data=AnotherOrderEachTime),
     "sorted prediction": Mutant("predictions_follow_the_set", "one by one", SortedPrediction),
+    "mixed prediction": Mutant("predictions_follow_the_set", "one by one", MixedPrediction),
+    "no tensor predicted": Mutant("predictions_follow_the_set", "returns no tensor", NoTensorPredicted),
     "one prediction per batch": Mutant("predictions_follow_the_set", "one row for each", OnePredictionPerBatch),
     "unseeded weights": Mutant("same_seed_same_weights", "`last.weight`", UnseededWeights),
     "argument not saved": Mutant("arguments_are_saved", "`hidden` is not saved", ArgumentNotSaved),
@@ -579,6 +605,7 @@ MUTANTS = {
     "nothing loaded": Mutant("checkpoint_round_trip", "other outputs", NothingLoaded()),
     "counts steps": Mutant("resumes_exactly", "`first.weight`", CountsSteps),
     "branches on values": Mutant("exports", "torch.export", BranchesOnValues),
+    "counts calls": Mutant("exports", "kept as a constant", CountsCalls),
     "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn),
     "watches the log": Mutant("steps_per_execution_changes_nothing", "`steps_per_execution`", watches_the_log, Columns),
     "tensor on the CPU": Mutant("runs_on_any_device", "mixes devices", TensorOnCPU),
