@@ -124,6 +124,27 @@ def test_after_the_first_failure_nothing_is_written() -> None:
     assert output.failure.errno == errno.ENOSPC
 
 
+def test_only_a_terminal_that_takes_text_is_one() -> None:
+    class Living(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    assert Output(Living()).isatty()
+    assert not Output(io.StringIO()).isatty()
+    assert not Output(closed()).isatty()
+    assert not Output(None).isatty()
+    failed = Output(Terminal())
+    failed.write("text")
+    assert not failed.isatty()
+
+
+def test_a_closed_descriptor_is_said_to_be_one() -> None:
+    failure = Output(None).failure
+    assert isinstance(failure, OSError)
+    assert failure.errno == errno.EBADF
+    assert Output(None).write("text") == 4
+
+
 def test_streams_come_back() -> None:
     before = sys.stdout, sys.stderr
     with tolerant_output() as output:

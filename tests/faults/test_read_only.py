@@ -60,18 +60,19 @@ def test_a_run_that_can_only_be_read(command: Command) -> None:
         with read_only(RUN):
             result = command(*args[stage])
         assert (result.status, result.out) == (0, expected[stage].out), result.err
-        assert result.err == f"{RUN}/metrics.json is not written: Permission denied\n"
+        message = f"{RUN}/metrics.json is not written: Permission denied"
+        assert result.err.splitlines() == [*expected[stage].err.splitlines(), message]
     with read_only(RUN):
         predicted = command(*args["predict"], "--output", "elsewhere.csv")
-    assert (predicted.status, predicted.err) == (0, "")
+    assert (predicted.status, predicted.err) == (0, expected["predict"].err)
     assert Path("elsewhere.csv").read_text() == table
     with read_only(RUN):
         refused = command(*args["predict"])
         go_on = command("fit", "--ckpt_path", RUN, "--trainer.max_epochs=2")
     assert refused.status == go_on.status == 2
-    assert refused.err == (
+    assert refused.err.splitlines()[-1] == (
         f"lightning-template: error: cannot write {RUN}/predictions.csv: Permission denied; "
-        "name a file elsewhere with --output\n"
+        "name a file elsewhere with --output"
     )
     assert f"cannot write into {RUN}: Permission denied" in go_on.err.splitlines()[-1]
     assert content(RUN) == before

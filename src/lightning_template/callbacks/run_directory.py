@@ -67,17 +67,7 @@ class RunDirectory(Callback):
         """Enter the directory; by now data, checkpoint and optimizer are there."""
         self._enter(trainer)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Enter the directory."""
-        self._enter(trainer)
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Enter the directory."""
-        self._enter(trainer)
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Enter the directory."""
-        self._enter(trainer)
+    on_validation_start = on_test_start = on_predict_start = on_fit_start
 
     def _enter(self, trainer: Trainer) -> None:
         if self._entered or trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
@@ -179,9 +169,9 @@ class RunDirectory(Callback):
             return
         is_fitting, is_error = trainer.state.fn == TrainerFn.FITTING, isinstance(exception, Exception)
         if is_fitting:
-            state, error = ("failed", one_line(exception)) if is_error else ("interrupted", None)
+            state, reason = ("failed", one_line(exception)) if is_error else ("interrupted", None)
             with suppress(OSError):  # a full disk may be what failed the run
-                self._keep_state(state, trainer, error=error)
+                self._keep_state(state, trainer, error=reason)
         self._unlock()
         explain(exception, self.run, keep=self._refusal is None, can_go_on=is_fitting)
 
