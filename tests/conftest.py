@@ -45,6 +45,14 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(gzip.compress(header + array.astype(np.uint8).tobytes()))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_loss_of_power() -> Iterator[None]:
+    """Wait for no disk: a test of what a loss of power would leave puts in its own `fsync`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_fashion_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a `data_dir` with 96 + 32 images that show their class as a bright band."""

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from lightning_template.datamodules.in_memory import InMemoryDataModule
 from lightning_template.rehearsal.monitors import check_monitors
 from lightning_template.rehearsal.optimizers import check_optimizers
-from lightning_template.rehearsal.samples import Sampler
+from lightning_template.rehearsal.samples import Sampler, same_random_numbers
 from lightning_template.rehearsal.trial import rehearse
 from lightning_template.tasks import SupervisedTask
 
@@ -54,6 +54,10 @@ class Rehearsal(Callback):
         if trainer.ckpt_path is not None or self._is_prepared_later(trainer):
             return
         trainer.fit_loop.setup_data()  # as Lightning would a moment later; it checks what depends on the length
+        with same_random_numbers(trainer.strategy.root_device):
+            self._try_stages(trainer, pl_module)
+
+    def _try_stages(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
         logged = self._try(trainer, "train", trainer.train_dataloader)
         if isinstance(data, InMemoryDataModule):  # others may draw random numbers to make a loader
@@ -67,12 +71,14 @@ class Rehearsal(Callback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try a batch of a validation that is not part of training."""
         if trainer.state.fn == TrainerFn.VALIDATING and not self._is_prepared_later(trainer):
-            self._try(trainer, "val", trainer.val_dataloaders)
+            with same_random_numbers(trainer.strategy.root_device):
+                self._try(trainer, "val", trainer.val_dataloaders)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try a batch of the test."""
         if not self._is_prepared_later(trainer):
-            self._try(trainer, "test", trainer.test_dataloaders)
+            with same_random_numbers(trainer.strategy.root_device):
+                self._try(trainer, "test", trainer.test_dataloaders)
 
     def _try(self, trainer: Trainer, stage: str, loader: Any) -> set[str]:
         """Try a batch of a stage, and return the names of what it logged."""

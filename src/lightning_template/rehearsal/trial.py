@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lightning_template.errors import one_line
-from lightning_template.rehearsal.samples import Sampler, same_random_numbers
+from lightning_template.rehearsal.samples import Sampler
 from lightning_template.tasks import SupervisedTask
 
 NUM_SAMPLES = 32
@@ -26,7 +26,7 @@ PARTS = ("forward", "check_shapes", "compute_loss", "predict")
 
 
 def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sampler) -> set[str]:
-    """Put a batch through a task, and leave everything as it was.
+    """Put a batch through a task, and leave everything as it was but for random numbers.
 
     Args:
         trainer: Trainer of the task.
@@ -40,7 +40,7 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
     Raises:
         ValueError: If the batch does not fit the task.
     """
-    with warnings.catch_warnings(), same_random_numbers(trainer.strategy.root_device):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the step itself warns
         for size in sorted({min(NUM_SAMPLES, sampler.batch_size), sampler.batch_size}):
             try:
