@@ -79,10 +79,12 @@ def test_images_are_grey_or_coloured(shape: tuple[int, ...], expected: bool) -> 
         (["a", "b", "c"], ["a", "b", "c"]),
         (["a", "b", "c", "d"], ["a", "b", "c"]),
         (["a", "b"], ["0", "1", "2"]),
+        ([3, 4, 5], ["3", "4", "5"]),
+        ({0: "a", 1: "b", 2: "c"}, ["0", "1", "2"]),
         (None, ["0", "1", "2"]),
     ],
 )
-def test_names_of_classes_are_as_many_as_there_are(names: list[str] | None, expected: list[str]) -> None:
+def test_names_of_classes_are_as_many_as_there_are(names: Any, expected: list[str]) -> None:
     trainer: Any = SimpleNamespace(datamodule=SimpleNamespace(class_names=names))
     assert kinds.class_names(trainer, 3) == expected
     assert kinds.class_names(SimpleNamespace(datamodule=None), 2) == ["0", "1"]  # type: ignore[arg-type]

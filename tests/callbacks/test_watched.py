@@ -9,6 +9,7 @@ import pytest
 import torch
 from fitting import fit
 from lightning.pytorch import Callback, LightningModule
+from torch import nn
 
 from lightning_template.callbacks import BestAndLast, Dashboard
 from lightning_template.callbacks.watched import choose, mode_of
@@ -79,6 +80,23 @@ class Other(Logs):
     monitor, mode = "val_acc", "max"
 
 
+class Confusing(Logs):
+    """Means other things by the names that the template uses."""
+
+    mode = "train"
+
+    def __init__(self, **values: list[float]) -> None:
+        super().__init__(**values)
+        self.monitor = nn.Identity()
+
+
+class Halfway(Confusing):
+    def __init__(self, **values: list[float]) -> None:
+        super().__init__(**values)
+        del self.monitor
+        vars(self)["monitor"] = "val_acc"
+
+
 def best(run: Path = RUN) -> dict[str, Any] | None:
     entry: dict[str, Any] | None = json.loads((run / "metrics.json").read_text()).get("best")
     assert (run / "checkpoints" / "best.ckpt").is_file() == (entry is not None)
@@ -95,6 +113,8 @@ def best(run: Path = RUN) -> dict[str, Any] | None:
         (Logs, {"monitor": "val_x", "mode": "max"}, ("val_x", "max", 8.0, 1), None),
         (Logs, {"monitor": None}, None, None),
         (Other, {}, ("val_acc", "max", 0.5, 1), None),
+        (Confusing, {}, ("val_loss", "min", 2.0, 0), "best.ckpt is that of the minimum val_loss"),
+        (Halfway, {}, ("val_acc", "max", 0.5, 1), None),
         (Other, {"monitor": "val_loss"}, ("val_loss", "min", 2.0, 0), None),  # the task's mode is that of its monitor
         (Other, {"mode": "min"}, ("val_acc", "min", 0.25, 0), None),
         (Other, {"monitor": None}, None, None),

@@ -75,14 +75,12 @@ class BestAndLast(Boundary, Checkpoint):
         self._saved_at = time.monotonic()
 
     def _take_from(self, pl_module: LightningModule) -> None:
-        of_task = getattr(pl_module, "monitor", AUTO)
-        if self.monitor == AUTO:
+        of_task, mode = getattr(pl_module, "monitor", AUTO), getattr(pl_module, "mode", None)
+        if self.monitor == AUTO and isinstance(of_task, str | None):  # somebody's module may mean another thing by it
             self.monitor = of_task
         if self.monitor in (None, AUTO) or self.mode:
             return
-        if self.monitor == of_task:
-            self.mode = getattr(pl_module, "mode", None)
-        self.mode = self.mode or mode_of(self.monitor)
+        self.mode = mode if self.monitor == of_task and mode in ("min", "max") else mode_of(self.monitor)
         if self.mode is None:
             raise ValueError(f"`mode` must be given, min or max: the name of `monitor` {self.monitor} does not tell")
 
@@ -93,7 +91,7 @@ class BestAndLast(Boundary, Checkpoint):
         names = logged_in_validation(trainer)
         chosen = choose(names, self.mode)
         if chosen:
-            self.monitor, self.mode = chosen[0], self.mode or chosen[1]
+            self.monitor, self.mode = chosen
         if trainer.is_global_zero and (chosen or not self._is_told):
             self._is_told = True
             line = f"best.ckpt is that of the {self.mode}imum {self.monitor}" if chosen else why_none(names)

@@ -41,7 +41,13 @@ def are_images(inputs: Tensor) -> bool:
     return inputs.ndim == 4 and inputs.shape[1] in (1, 3)
 
 
-def class_names(trainer: Trainer, number: int) -> Sequence[str]:
+def class_names(trainer: Trainer, number: int) -> list[str]:
     """Return the datamodule's names of classes, or their numbers."""
+    names = known_names(trainer)
+    return names[:number] if len(names) >= number else [str(index) for index in range(number)]
+
+
+def known_names(trainer: Trainer) -> list[str]:
+    """Return the datamodule's names of classes; none if it has none."""
     names = getattr(trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]  # the Trainer's parts set it
-    return names[:number] if names and len(names) >= number else [str(index) for index in range(number)]
+    return [str(name) for name in names] if isinstance(names, Sequence) else []

@@ -3,7 +3,7 @@
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from lightning_template.callbacks.kinds import are_images, pair
+from lightning_template.callbacks.kinds import are_images, known_names, pair
 from lightning_template.callbacks.observer import untouched
 from lightning_template.callbacks.tensorboard import experiments
 
@@ -34,7 +34,7 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
             handle.remove()
     labels = targets.tolist()
     if not targets.is_floating_point():
-        names = getattr(trainer.datamodule, "class_names", None) or ()  # type: ignore[attr-defined]
+        names = known_names(trainer)
         labels = [names[label] if 0 <= label < len(names) else label for label in labels]
     images = None
     if are_images(inputs):
