@@ -59,3 +59,12 @@ def test_the_summary_gives_commands_that_can_be_typed(tmp_path: Path, monkeypatc
         f"test       'my project/scripts/run' lightning-template test --ckpt_path '{run}'\n"
         f"dashboard  'my project/scripts/run' tensorboard --logdir '{tmp_path}/two words/lightning_logs'\n"
     )
+
+
+def test_what_a_killed_training_left_is_found_and_nothing_else(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    left = [run / ".state.json.12", run / ".config.yaml.12", run / "checkpoints" / ".last.ckpt.12"]
+    others = [run / ".predictions.csv.12", run / ".lock", run / "state.json", run / "checkpoints" / "last.ckpt"]
+    for path in (*left, *others):
+        path.touch()
+    assert sorted(runs.unfinished_files(run)) == sorted(left)

@@ -81,8 +81,9 @@ def all_runs(root: Path) -> list[Path]:
 
 
 def unfinished_files(run: Path) -> list[Path]:
-    """Return what processes that were killed left of files that they wrote."""
-    return [part for folder in (run, run / "checkpoints") for part in folder.glob(".*.*.[0-9]*")]
+    """Return what a training that was killed left of files that it wrote; others may write predictions meanwhile."""
+    kinds = {run: ("json", "txt", "yaml"), run / "checkpoints": ("ckpt",)}
+    return [part for folder in kinds for kind in kinds[folder] for part in folder.glob(f".*.{kind}.[0-9]*")]
 
 
 def update_json(path: Path, entries: Mapping[str, Any]) -> None:
