@@ -257,6 +257,17 @@ def test_a_graph_has_the_networks_operations(workspace: Path) -> None:
             assert any("layer" in node.name for node in GraphDef.FromString(events.Graph().SerializeToString()).node)
 
 
+@NO_WORKERS
+def test_a_network_that_cannot_be_followed_has_no_graph(
+    workspace: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    events = fit(foreign.NoForward(), foreign.Data(), Dashboard(), max_epochs=1)
+    assert not events.Tags()["graph"]
+    assert capsys.readouterr().out == ""
+    (line,) = [message for message in caplog.messages if message.startswith("left out")]
+    assert line.startswith("left out from here on: the network's graph: NotImplementedError: ")
+
+
 def test_charts_join_training_and_validation() -> None:
     names = ["train/loss", "train/loss_step", "val/loss", "val/mae", "other"]
     assert dashboard._charts(names) == {

@@ -1,10 +1,12 @@
 """What TensorBoard shows beside scalars and figures: charts, hyper-parameters, texts, the network's graph."""
 
+import io
 import json
 import math
 import shlex
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import yaml
@@ -198,7 +200,8 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
 
 
 def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Tensor) -> None:
-    with untouched(pl_module), _jit_is_scripting(), warnings.catch_warnings():
+    printed = redirect_stdout(io.StringIO())  # torch prints an error before it raises it
+    with untouched(pl_module), _jit_is_scripting(), printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
         for experiment in experiments(trainer):
             experiment.add_graph(pl_module, inputs)
