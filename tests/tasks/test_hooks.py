@@ -57,7 +57,8 @@ def overriding(hooks: list[str], counts: dict[str, int]) -> type[RegressionTask]
     def counted(name: str) -> Callable[..., Any]:
         def hook(self: LightningModule, *args: Any, **kwargs: Any) -> Any:
             counts[name] = counts.get(name, 0) + 1
-            return WITH_A_TASK.get(name, nothing)(self, *args, **kwargs)
+            act: Callable[..., Any] = WITH_A_TASK.get(name, nothing)
+            return act(self, *args, **kwargs)
 
         return hook
 
