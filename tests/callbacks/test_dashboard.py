@@ -289,7 +289,7 @@ def test_charts_join_training_and_validation() -> None:
 @NO_WORKERS
 def test_texts_are_those_of_the_run(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["lightning-template", "fit", "--config", "a b.yaml"])
-    files = {"config.yaml": "model: a\ndata: b\n", "overrides.yaml": ""}
+    files = {"config.yaml": "model: a\ndata: b\n", "overrides.yaml": "data: b\n"}
     monkeypatch.setattr(RunDirectory, "files", property(lambda self: files, lambda self, given: None), raising=False)
     events = fit(Foreign(), foreign.Data(), Dashboard(graph=False), max_epochs=1)
     texts = {
@@ -301,6 +301,7 @@ def test_texts_are_those_of_the_run(workspace: Path, monkeypatch: pytest.MonkeyP
     assert texts == {
         "command": "    lightning-template fit \\\n      --config 'a b.yaml'\n",
         "config": "    model: a\n    data: b\n",
+        "overrides": "    data: b\n",
     }
     assert f"    python: {platform.python_version()}\n" in environment
     assert "command" not in environment

@@ -63,6 +63,23 @@ def test_the_name_tells_the_mode(name: str, mode: str | None) -> None:
     assert mode_of(name) == mode
 
 
+LOW = "loss error err mae mse rmse mape rmsle nll bce crps perplexity ppl cer wer fid ece brier lpips"
+HIGH = "acc accuracy f1 auroc auc r2 precision recall specificity sensitivity iou miou dice jaccard map ap mcc kappa"
+HIGH += " psnr ssim bleu rouge"
+
+
+@pytest.mark.parametrize(("words", "mode"), [(LOW, "min"), (HIGH, "max")])
+def test_these_words_are_known(words: str, mode: str) -> None:
+    assert {word: mode_of(f"val/{word}") for word in words.split()} == dict.fromkeys(words.split(), mode)
+    assert not any(mode_of(word[:-1] + "q") for word in words.split())
+
+
+@pytest.mark.parametrize("word", ["val", "valid", "validation", "eval", "dev"])
+def test_the_loss_of_a_validation_has_several_names(word: str) -> None:
+    assert choose(["acc", f"{word}_loss", "f1"]) == (f"{word}_loss", "min")
+    assert choose(["acc", "other_loss", "f1"]) is None
+
+
 class Logs(foreign.Foreign):
     """Logs values, one for each validation, under some names."""
 
