@@ -173,7 +173,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         copies = [Copy(root, Path(folder) / str(number)) for number in range(NUM_COPIES)]
         tests = TestsOfLines(root, PACKAGE, args.cap)
-        tests.measure(copies)
+        tests.measure(copies, run_script.TESTS if {fault.path for fault in faults} == {run_script.PATH} else None)
         return report(run_faults(root, faults, copies, tests, args.timeout), dict(args.floor))
 
 

@@ -218,6 +218,15 @@ def test_the_set_up_leaves_stdin_to_the_command(project: Project) -> None:
     assert project.run("cat", stdin="from stdin").stdout == "from stdin"
 
 
+def test_nothing_is_installed_without_a_lock(project: Project) -> None:
+    project.add("uv")
+    (project.root / "requirements.lock").unlink()
+    done = project.run("bash", "-c", "echo out")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "requirements.lock" in done.stderr
+    assert project.calls(" install ") == []
+
+
 def test_cold_without_uv_takes_it_from_the_lock(project: Project) -> None:
     assert project.run("bash", "-c", "exit 0").returncode == 0
     assert project.calls(" install ") == [

@@ -80,8 +80,8 @@ class TestsOfLines:
         if self.file.exists():
             self.known = json.loads(self.file.read_text())
 
-    def measure(self, copies: list[Copy]) -> None:
-        """Measure the test files that are new or changed."""
+    def measure(self, copies: list[Copy], only: str | None = None) -> None:
+        """Measure the test files that are new or changed, or one of them."""
         keys = self._keys()
         sources = {
             str(path.relative_to(self.root)): path.read_text() for path in (self.root / self.package).rglob("*.py")
@@ -89,6 +89,7 @@ class TestsOfLines:
         versions = {path: _digest(text) for path, text in sources.items()}
         self.known["files"] = {file: known for file, known in self.known["files"].items() if file in keys}
         jobs = [file for file, key in keys.items() if self.known["files"].get(file, {}).get("key") != key]
+        jobs = [file for file in jobs if only in (file, None)]
         jobs.sort(key=lambda file: (self.root / file).stat().st_size, reverse=True)  # the long ones first
         for copy, file, result in run_all(copies, iter(jobs), self._start):
             output = copy.scratch / "measured.json"
