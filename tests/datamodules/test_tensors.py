@@ -141,7 +141,7 @@ MISTAKES: dict[str, tuple[dict[str, np.ndarray], str]] = {
     "scalar": ({"targets": np.array(3)}, r"got \(30, 2, 4\) and \(\)"),
     "objects": (
         {"targets": np.array([None] * 30)},
-        "array 'targets' cannot be read: Object arrays cannot be loaded",
+        "array 'targets' must hold real numbers, got Python objects",
     ),
     "text": ({"targets": np.array(["a", "b"] * 15)}, "array 'targets' must hold real numbers, got <U1"),
     "complex": ({"inputs": np.ones((30, 2), complex)}, "array 'inputs' must hold real numbers, got complex128"),

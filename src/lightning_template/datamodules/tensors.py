@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_template.datamodules.claims import check_claims
 from lightning_template.datamodules.data_files import DataDigest, check_archive, check_regular, digest_of_archive
 from lightning_template.datamodules.in_memory import Split, only_file
 from lightning_template.datamodules.loading import Inputs
@@ -113,6 +114,8 @@ class TensorsDataModule(NormalizedDataModule):
             raise not_found(self.path, "array", name, arrays)
         try:
             array = arrays[name]  # numpy reads it only now
+        except MemoryError as error:
+            raise ValueError(f"{self.path}, array {name!r} does not fit into memory: {error}") from error
         except _DAMAGE as error:
             raise ValueError(f"{self.path}, array {name!r} cannot be read: {error}") from error
         if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
@@ -154,6 +157,7 @@ def _open(path: Path) -> Mapping[str, Any]:
     if path.suffix not in (".pt", ".npz"):
         raise ValueError(f"a file of arrays must end in .pt or .npz, got {path}")
     check_regular(path)
+    check_claims(path)
     check_archive(path)
     try:
         arrays = (
