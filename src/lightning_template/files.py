@@ -27,7 +27,7 @@ def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
         yield part
         put_in_place(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)  # a rename does nothing where both names are of one file
 
 
 def part_of(path: Path) -> Path:

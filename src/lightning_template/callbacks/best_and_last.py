@@ -177,8 +177,6 @@ def _keep(path: Path, previous: Path) -> None:
     """Give a checkpoint a second name, so that it stays when another takes its place; leave out a damaged one."""
     if not path.is_file() or not is_whole(path):
         return
-    if previous.is_file() and previous.samefile(path):  # killed here once; a rename between the two does nothing
-        return
     with replacing(previous) as part:
         try:
             part.hardlink_to(path)
