@@ -187,6 +187,17 @@ def test_a_reader_that_has_enough_and_closed_descriptors(workspace: Path) -> Non
     assert shell("PROGRAM --version <&- 2>&-").stdout.startswith("lightning-template ")
 
 
+def test_no_file_gets_the_number_of_a_closed_descriptor(workspace: Path) -> None:
+    (workspace / "open.py").write_text(
+        "import os, sys\n"
+        "from lightning_template.streams import tolerant_output\n"
+        "with tolerant_output():\n"
+        "    sys.exit(os.open('file', os.O_CREAT | os.O_WRONLY))\n"
+    )
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        assert shell(f"{shlex.quote(sys.executable)} open.py {closed}").returncode > 2
+
+
 def test_what_has_done_its_work_keeps_its_status(workspace: Path) -> None:
     assert shell("PROGRAM new task roses > /dev/full").returncode == 0
     assert Path("roses.yaml").is_file()

@@ -257,6 +257,13 @@ def test_files_beyond_all_measure(name: str, content: str, command: Command, wor
         assert len(err.splitlines()) <= 1
 
 
+@pytest.mark.parametrize("state", ["finished", "interrupted", "failed"])
+@pytest.mark.parametrize("score", [None, 0.5])
+def test_a_run_is_what_it_says(state: str, score: float | None, command: Command, workspace: Path) -> None:
+    make_run("a/version_0", score, state=state)
+    assert [found["state"] for found in listed(command)] == [state]
+
+
 def test_broken_fields_are_unknown(command: Command, workspace: Path) -> None:
     run = make_run("a/version_0", 0.75, state="gone", seconds="soon", started=7, epochs=True, error=["x"])
     (run / "environment.json").write_text(json.dumps({"git_commit": 5, "git_dirty": "no", "started": "tomorrow"}))

@@ -13,7 +13,7 @@ from test_runs_that_stop import FIT, RUN, assert_ends_as_if_never_stopped, injec
 
 from conftest import ROOT, Command
 from lightning_template.errors import Stopped
-from lightning_template.signals import STOPPING, StopSignals, stop_signals
+from lightning_template.signals import StopSignals, stop_signals
 
 TERM = int(signal.SIGTERM)
 LINE = f"--config={ROOT / 'configs/line/adam.yaml'}"
@@ -140,7 +140,7 @@ def test_what_is_ignored_or_handled_by_others_stays_so() -> None:
         signal.signal(signal.SIGUSR1, before[1])
 
 
-@pytest.mark.parametrize("number", STOPPING)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_listened_to_raise_and_held_ones_wait(number: signal.Signals) -> None:
     signals = StopSignals()
     before = signal.getsignal(number)
