@@ -105,7 +105,9 @@ def run_faults(
         copy.write(fault.path, fault.apply(sources[fault.path]))
         chosen = tests.of(fault) if fault.path != run_script.PATH else tests.in_file(run_script.TESTS)
         files = sorted({test.partition("::")[0] for test in chosen})
-        copy.start(files or ["tests"], Chosen(chosen), timeout + 5 * sum(chosen.values()), "-x")
+        of_a_test = timeout + 10 * max(chosen.values(), default=0)
+        of_all = timeout + 10 * sum(chosen.values())
+        copy.start(files or ["tests"], Chosen(chosen), of_all, "-x", f"--timeout={of_a_test:.0f}")
 
     results = {}
     for copy, fault, result in run_all(copies, iter(faults), start):
@@ -149,7 +151,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cap", type=float, default=40, help="seconds of tests for one fault at most")
     parser.add_argument(
-        "--timeout", type=float, default=20, help="seconds to which five times those of the tests are added"
+        "--timeout", type=float, default=20, help="seconds to which ten times those of the tests are added"
     )
     parser.add_argument("--floor", type=floor, action="append", default=[], help="least percentage: 95 or ROOM=90")
     parser.add_argument("--list", action="store_true", help="print the faults and stop")

@@ -501,6 +501,13 @@ class CountsCalls(Classifier):
         return super().forward(inputs) * (1 + 2e-3 * CALLS[0])
 
 
+class SizeOfTheExample(Classifier):
+    """When exported, outputs are divided by the size of the example for all time."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) / (3 * 16 if torch.compiler.is_exporting() else len(inputs))
+
+
 class BatchSizeWrittenIn(Classifier):
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs.reshape(3 * 16, 4))
@@ -606,6 +613,7 @@ MUTANTS = {
     "counts steps": Mutant("resumes_exactly", "`first.weight`", CountsSteps),
     "branches on values": Mutant("exports", "torch.export", BranchesOnValues),
     "counts calls": Mutant("exports", "kept as a constant", CountsCalls),
+    "size of the example": Mutant("exports", "other outputs for batches of another size", SizeOfTheExample),
     "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn),
     "watches the log": Mutant("steps_per_execution_changes_nothing", "`steps_per_execution`", watches_the_log, Columns),
     "tensor on the CPU": Mutant("runs_on_any_device", "mixes devices", TensorOnCPU),
