@@ -106,6 +106,26 @@ MISTAKES = {
         ["fit", *OLS, "--model.optimizer.lr", "1e999"],
         "`optimizer.lr` must be finite and at least 0, got inf",
     ),
+    "no class of the model": (
+        ["fit", "--config", "no_class.yaml"],
+        "`model` needs a `class_path`, the full path of its",
+    ),
+    "a part that is a number": (
+        ["fit", *OLS, "--config", "number.yaml"],
+        "`trainer` must hold names and values, got 3",
+    ),
+    "an option that a class sets itself": (
+        ["fit", *OLS, "--data", "fixed.Fixed", "--data.slope", "3"],
+        "`data.slope` is not an option of fixed.Fixed: it is set in code, where fixed.Fixed is defined or called",
+    ),
+    "an argument that is passed in code": (
+        ["fit", *OLS, "--model.optimizer.params", "[1]"],
+        "`model.optimizer.params` is not an option of torch.optim.LBFGS: it is set in code",
+    ),
+    "a word in place of a list": (
+        ["fit", *OLS, "--data", "lightning_template.datamodules.TableDataModule", "--data.inputs", "a"],
+        "`data.inputs` must be collections.abc.Sequence, got a",
+    ),
     "no checkpoint given": (["test", *OLS], "`test` needs --ckpt_path"),
     "no checkpoint yet": (["test", *OLS, "--ckpt_path", "best"], "no best.ckpt in 0 runs in lightning_logs/line_ols"),
     "nothing to go on from": (["fit", *OLS, "--ckpt_path", "last"], "no last.ckpt in 0 runs"),
@@ -124,6 +144,14 @@ MISTAKES = {
 @pytest.fixture
 def files(workspace: Path) -> Path:
     (workspace / "broken.yaml").write_text("model: [")
+    (workspace / "no_class.yaml").write_text("model: {init_args: {}}\n")
+    (workspace / "number.yaml").write_text("trainer: 3\n")
+    (workspace / "fixed.py").write_text(
+        "from lightning_template.datamodules import LineDataModule\n"
+        "class Fixed(LineDataModule):\n"
+        "    def __init__(self, **kwargs):\n"
+        "        super().__init__(slope=1.0, **kwargs)\n"
+    )
     (workspace / "circle.yaml").write_text("model: &a {init_args: *a}\n")
     (workspace / "outer.yaml").write_text("model: circle.yaml\n")
     (workspace / "list.yaml").write_text("- model\n")
@@ -133,7 +161,7 @@ def files(workspace: Path) -> Path:
 
 
 def content(folder: Path) -> list[str]:
-    return sorted(str(path) for path in folder.rglob("*"))
+    return sorted(str(path) for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -112,3 +112,33 @@ def test_weights_of_another_architecture_point_at_the_runs_configuration(command
     assert (status, len(err.splitlines())) == (2, 1)
     assert err.endswith("; without --config, the configuration of its run is used\n")
     assert command("test", "--ckpt_path", RUN).status == 0
+
+
+PARTS: dict[str, tuple[Any, str]] = {
+    "model without class": ({"model": {"init_args": {"x": 1}}, "data": "c.D"}, "`model` needs a `class_path`"),
+    "data without class": ({"model": "a.B", "data": {"batch_size": 3}}, "`data` needs a `class_path`"),
+    "null as class": ({"model": {"class_path": None}, "data": "c.D"}, "`model` needs a `class_path`"),
+    "number as class": ({"model": {"class_path": 3}, "data": "c.D"}, "`model` needs a `class_path`"),
+    "model as list": ({"model": [1]}, r"`model` must hold names and values, got \[1\]"),
+    "arguments as list": (
+        {"data": {"class_path": "a.B", "init_args": [1]}},
+        r"`data.init_args` must hold names and values, got \[1\]",
+    ),
+    "trainer as number": ({"trainer": 3}, "`trainer` must hold names and values, got 3"),
+    "callbacks as list": ({"callbacks": ["a.B"]}, "`callbacks` must hold names and values, got "),
+}
+
+
+@pytest.mark.parametrize("mistake", PARTS)
+def test_parts_of_a_configuration_are_checked(mistake: str, workspace: Path) -> None:
+    config, message = PARTS[mistake]
+    Path("x.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(ValueError, match=message):
+        read_command_line(["fit", "--config", "x.yaml"])
+
+
+def test_a_class_may_be_named_elsewhere(workspace: Path) -> None:
+    Path("x.yaml").write_text("model: {init_args: {x: 1}}\ndata: c.yaml\ntrainer: t.yaml\ncallbacks: null\n")
+    Path("y.yaml").write_text("model: {class_path: a.B}\n")
+    assert read_command_line(["fit", "--config", "x.yaml", "--config", "y.yaml"])
+    assert read_command_line(["fit", "--config", "x.yaml", "--model=a.B"])

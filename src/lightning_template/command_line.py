@@ -80,17 +80,35 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
             f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
             "to use untrained weights on purpose, add --allow_untrained"
         )
+    _check_parts(configs, options)
     return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args), origin)
 
 
 def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:
     """Tell whether configurations and options name the classes of `model` and `data`, and so need no other."""
+    return all(_names_class(key, configs, options) for key in ("model", "data"))
+
+
+def _names_class(key: str, configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:
+    parts = [config.get(key) for config in configs]
+    named = [part.get("class_path") if isinstance(part, Mapping) else part for part in parts]
+    return any(isinstance(name, str) for name in named) or bool(_values(options, f"--{key}", f"--{key}.class_path"))
+
+
+def _check_parts(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> None:
+    """Check that the parts of configurations are made as they have to be.
+
+    Raises:
+        ValueError: If one is no mapping, or a class has no `class_path`.
+    """
+    for config in configs:
+        for option in ("trainer", "callbacks", "model", "data", "model.init_args", "data.init_args"):
+            part = _lookup(config, option)
+            if part is not None and not isinstance(part, Mapping | str):
+                raise ValueError(f"`{option}` must hold names and values, got {part!s:.50}")
     for key in ("model", "data"):
-        parts = [config.get(key) for config in configs]
-        named = any(isinstance(part, str) or (isinstance(part, Mapping) and part.get("class_path")) for part in parts)
-        if not named and not _values(options, f"--{key}", f"--{key}.class_path"):
-            return False
-    return True
+        if any(isinstance(config.get(key), Mapping) for config in configs) and not _names_class(key, configs, options):
+            raise ValueError(f"`{key}` needs a `class_path`, the full path of its class")
 
 
 def _experiment(given: Any, config_files: Sequence[str]) -> str | None:

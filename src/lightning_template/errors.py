@@ -47,13 +47,13 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return a hint that names the most similar of `words`, or nothing if none is similar.
+    """Return a hint that names the most similar of `words` but `word` itself, or nothing if none is similar.
 
     Example:
         >>> nearest("lrr", ["lr", "momentum"])
         ', did you mean lr?'
     """
-    matches = difflib.get_close_matches(word, list(words), n=1)
+    matches = difflib.get_close_matches(word, [other for other in words if other != word], n=1)
     return f", did you mean {matches[0]}?" if matches else ""
 
 
@@ -100,7 +100,10 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
         name = (match[1] or match[2]).replace(".init_args", "")
         if not key:
             return f"`{name}` is not an option{_nearest_option(name, options)}"
-        hint = nearest(name.split(".")[0], _parameters(class_path))
+        first, known = name.split(".")[0], _parameters(class_path)
+        hint = (
+            f": it is set in code, where {class_path} is defined or called" if first in known else nearest(first, known)
+        )
         return f"`{key}.{name}` is not an option of {class_path}{hint}"
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
         return f"{where}: no {match[2]} in {match[1]}{nearest(match[2], dir(importlib.import_module(match[1])))}"
@@ -108,7 +111,8 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
         if not key:  # each name begins with the subcommand
             return f"`{'`, `'.join(re.findall(r'[.]([.0-9a-z_]+)', match[1]))}` must be given: add --config FILE"
         return f"{where}: {class_path} needs {match[1]}"
-    if kinds := re.findall(r"Expected a (<class '[\w.]+'>|typing\.Literal\[[^\]]*\])", cause):
+    kinds = re.findall(r"Expected (?:a )?(<class '[\w.]+'>|typing\.Literal\[[^\]]*\])", cause)
+    if kinds := [kind for kind in kinds if kind != "<class 'NoneType'>"]:
         got = re.search(r"Got value: (.*)", cause)
         return f"{where} must be {' or '.join(map(_kind, kinds))}, got {got[1] if got else given}"
     if match := re.search(r"Expected a dot import path string: (.*)", cause):
@@ -135,4 +139,5 @@ def _parameters(class_path: str) -> list[str]:
     module, _, name = class_path.rpartition(".")
     target = getattr(importlib.import_module(module), name)
     functions = [vars(base).get("__init__") for base in target.__mro__[:-1]] if isinstance(target, type) else [target]
-    return [parameter for function in functions if function for parameter in inspect.signature(function).parameters]
+    parameters = [p for function in functions if function for p in inspect.signature(function).parameters.values()]
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]
