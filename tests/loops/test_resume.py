@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,7 @@ from lightning_template.loops import random_state as states
 from lightning_template.loops import resumable
 from lightning_template.loops.resumable import Boundary
 from lightning_template.loops.workers import is_death_of_a_worker
+from lightning_template.signals import stop_signals
 
 
 class Noise(Augmentation):
@@ -89,6 +91,7 @@ FAST = {
     "bf16-mixed",
     "64-true",
     "one cycle by step",
+    "plateau",
     "moving average",
     "augmentation, two workers",
     "a plain DataLoader",
@@ -318,6 +321,44 @@ def test_a_signal_to_one_rank_stops_all(loop_of_two_ranks: resumable.EpochLoop) 
     with pytest.raises(Stopped) as stopped:
         loop_of_two_ranks.reach_boundary(epoch_ended=False)
     assert (stopped.value.number, stopped.value.step, stopped.value.code) == (15, 7, 128 + 15)
+
+
+def loop_of_one_process(monkeypatch: pytest.MonkeyPatch, ready: int = 3, accumulates: bool = False) -> Any:
+    """Return a loop after three steps, the first part of a batch of which a worker handed over, or none."""
+    loop: Any = resumable.EpochLoop.__new__(resumable.EpochLoop)
+    loop.trainer = TwoRanks()
+    monkeypatch.setattr(TwoRanks, "world_size", 1)
+    loop.batch_progress = SimpleNamespace(current=SimpleNamespace(ready=ready, completed=3))
+    monkeypatch.setattr(resumable.EpochLoop, "_should_accumulate", lambda _: accumulates)
+    monkeypatch.setattr(resumable, "GRACE", 0.0)
+    return loop
+
+
+WORKER_DIED = RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated.")
+
+
+def test_a_signal_that_ended_the_workers_stops_between_two_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_of_one_process(monkeypatch)
+    monkeypatch.setattr(stop_signals, "received", 15)
+    for error in (WORKER_DIED, ConnectionResetError()):
+        with pytest.raises(Stopped) as stopped:
+            loop.stop_without_data(error)
+        assert (stopped.value.number, stopped.value.step) == (15, 7)
+    loop.stop_without_data(RuntimeError("of the network"))
+
+
+@pytest.mark.parametrize("within", [{"ready": 4}, {"accumulates": True}])
+def test_within_a_step_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch, within: dict[str, Any]) -> None:
+    loop = loop_of_one_process(monkeypatch, **within)
+    monkeypatch.setattr(stop_signals, "received", 15)
+    loop.stop_without_data(WORKER_DIED)
+
+
+def test_a_worker_that_dies_by_itself_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = loop_of_one_process(monkeypatch)
+    with pytest.raises(RuntimeError, match="a worker of a DataLoader was killed, perhaps because memory ran out"):
+        loop.stop_without_data(ConnectionResetError())
+    loop.stop_without_data(WORKER_DIED)  # which says it all
 
 
 def test_a_checkpoint_holds_what_each_rank_has(
