@@ -221,6 +221,7 @@ class Meddling(Foreign):
         self.train()
         self.calls += 1
         self.val_accuracy.reset()
+        self.accuracy.tp.add_(1)  # type: ignore[union-attr]
         with torch.inference_mode(False), torch.enable_grad():
             self.layer(torch.ones(1, 4)).sum().backward()
         if self.fails:

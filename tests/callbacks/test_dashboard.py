@@ -203,6 +203,7 @@ def test_hparams_have_the_metrics_of_the_best_epoch(
     events = fit(module(sign), foreign.Data(), Dashboard(graph=False), max_epochs=4)
     assert values_of(events, "best/val/score") == [sign * score for score in (0.5, 0.5, 0.5, 0.75)]
     assert values_of(events, "best/val/other") == [0, 0, 0, 3]
+    assert len(events.Tensors("custom_scalars__config__")) == 1  # the layout is logged once
     assert [event.step for event in events.Scalars("best/val/other")] == [2, 5, 8, 11]
     assert {tag for tag in events.Tags()["scalars"] if tag.startswith("best/")} == {"best/val/score", "best/val/other"}
 
@@ -297,6 +298,7 @@ def test_texts_are_those_of_the_run(workspace: Path, monkeypatch: pytest.MonkeyP
         for tag in events.Tags()["tensors"]
         if tag.endswith("/text_summary")
     }
+    assert "custom_scalars__config__" in events.Tags()["tensors"]
     environment = texts.pop("environment")
     assert texts == {
         "command": "    lightning-template fit \\\n      --config 'a b.yaml'\n",

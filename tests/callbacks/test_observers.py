@@ -8,6 +8,8 @@ import foreign
 import pytest
 import torch
 from fitting import fit, observers
+from lightning.fabric.loggers.logger import _DummyExperiment
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import tensorboard as lightnings
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -18,6 +20,7 @@ from conftest import Command
 from lightning_template import cli
 from lightning_template.callbacks import ClockedProgressBar, plots, run_directory
 from lightning_template.callbacks.observer import Guard, Observer, untouched
+from lightning_template.callbacks.tensorboard import EventLogger
 from lightning_template.errors import Stopped
 
 pytestmark = [
@@ -87,6 +90,11 @@ def test_one_line_says_what_cannot_be_drawn_and_the_rest_is(
     assert len(calls) == 1
     assert events.Tags()["images"] == ["classes/accuracy", "classes/calibration"]
     assert len(events.Images("classes/calibration")) == 2
+
+
+def test_a_task_without_predictions_is_not_asked_for_figures(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fit(foreign.FailingFigures("dict"), Data(), *observers())
+    assert not left_out(caplog)
 
 
 def test_a_hook_that_fails_ends_the_callback_and_not_the_run(workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,6 +225,12 @@ def test_tensorboard_that_cannot_begin_or_end_ends_no_run(
     monkeypatch.setattr(torch.utils.tensorboard if name == "SummaryWriter" else lightnings, name, fail)
     fit(Foreign(), Data(), *observers())
     assert left_out(caplog) == ["left out from here on: TensorBoard's files: OSError: [Errno 30] Read-only file system"]
+
+
+def test_no_rank_but_the_first_writes_for_tensorboard(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    assert isinstance(EventLogger("logs").experiment, _DummyExperiment)
+    assert not Path("logs").exists()
 
 
 THREE_LINES = """\

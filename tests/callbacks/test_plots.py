@@ -64,8 +64,13 @@ def test_the_confusion_matrix_has_truth_in_rows_and_predictions_in_columns() -> 
 
 @pytest.mark.parametrize(("number", "has_texts"), [(20, True), (21, False)])
 def test_a_large_confusion_matrix_has_no_numbers(number: int, has_texts: bool) -> None:
-    (axes,) = plots.confusion_matrix(torch.eye(number), [str(index) for index in range(number)]).axes
+    figure = plots.confusion_matrix(torch.eye(number), [str(index) for index in range(number)])
+    (axes,) = figure.axes
     assert len(axes.texts) == (number if has_texts else 0)
+    assert {label.get_rotation() for label in axes.get_yticklabels()} == {0}
+    assert max(figure.get_size_inches()) == pytest.approx(3.3 + 0.4 * number)
+    size = max(plots.confusion_matrix(torch.eye(60), [""] * 60).get_size_inches())
+    assert size == pytest.approx(16.3)  # and no more for more classes
 
 
 def test_the_accuracy_of_each_class_stands_at_its_name_with_the_lowest_above() -> None:

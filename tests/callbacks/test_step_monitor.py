@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lightning_template.callbacks import StepMonitor, step_monitor
+from lightning_template.callbacks import BestAndLast, StepMonitor, step_monitor
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -41,9 +41,6 @@ class Slow(LightningModule):
 
     def on_train_start(self) -> None:
         self.clock.now += 7
-
-    def on_train_epoch_start(self) -> None:
-        pass
 
     def on_train_epoch_end(self) -> None:
         self.clock.now += 30
@@ -103,6 +100,14 @@ def test_speed_within_an_epoch_is_looked_at_every_few_seconds(
     monkeypatch.setattr(step_monitor, "EVERY_SECONDS", 4.0)
     events = fit(Slow(clock), Samples(), StepMonitor(), max_epochs=1, val_check_interval=1)
     assert curve(events, "speed/samples_per_second") == [(1, 2.0), (2, 2.0)]
+
+
+def test_a_run_that_goes_on_within_an_epoch_has_its_speed(clock: Clock, workspace: Path) -> None:
+    fit(Slow(clock), Samples(), StepMonitor(), max_epochs=1, keeper=BestAndLast(every_n_steps=2))
+    after_two = workspace / "lightning_logs/run/version_0/checkpoints/previous.ckpt"
+    events = fit(Slow(clock), Samples(), StepMonitor(), max_epochs=1, ckpt_path=after_two)
+    # one step, and what the module does before it
+    assert curve(events, "speed/samples_per_second") == [(2, pytest.approx(4 / (7 + 2)))]
 
 
 def test_speed_counts_the_samples_of_all_ranks(clock: Clock) -> None:

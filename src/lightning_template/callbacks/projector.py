@@ -39,6 +39,6 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
     images = None
     if are_images(inputs):
         low, high = inputs.aminmax()
-        images = (inputs.float().cpu() - low.cpu()) / (high - low).cpu()
+        images = ((inputs - low) / (high - low)).cpu()
     for experiment in experiments(trainer):
         experiment.add_embedding(features[0].flatten(1), labels, images, trainer.global_step, "features")
