@@ -26,7 +26,7 @@ def look(outputs: Any, logs: bool, is_last: bool) -> None:
 def test_it_is_seen_whenever_something_is_logged_and_at_the_end_of_an_epoch(
     outputs: Any, logs: bool, is_last: bool
 ) -> None:
-    with pytest.raises(FloatingPointError, match="the loss is (nan|inf|-inf) after step 7: lower the learning rate"):
+    with pytest.raises(FloatingPointError, match=r"the loss is (nan|inf|-inf) after step 7: lower the learning rate"):
         look(outputs, logs, is_last)
 
 
