@@ -171,7 +171,16 @@ def test_each_change_of_a_configuration_is_seen(tmp_path: Path) -> None:
     assert len(unseen) < 10
 
 
-@pytest.mark.parametrize("text", ["", TEXT, "# a comment\n" + TEXT, "# as before\n" + digests.sign_text(TEXT)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        TEXT,
+        "# a comment\n" + TEXT,
+        "# as before\n" + digests.sign_text(TEXT),
+        f"# of data with sha256 {'0' * 64}\n",
+    ],
+)
 def test_a_configuration_without_a_digest_is_taken(text: str, tmp_path: Path) -> None:
     digests.check_text(tmp_path / "a.yaml", text.encode())
 

@@ -26,7 +26,7 @@ _END_SIGNATURE = b"PK\5\6"
 _IS_FOLDER = 0x10  # bit of a ZIP entry's attributes: torch leaves the memory of such a tensor as it is
 
 _TEXT_DIGEST = re.compile(rb"# sha256: ([0-9a-f]{64})")
-_LIKE_TEXT_DIGEST = re.compile(rb"sha256|[0-9a-f]{64}")
+_LIKE_TEXT_DIGEST = re.compile(rb"# sha256: |.{10}[0-9a-f]{64}", re.DOTALL)  # one of its two parts is damaged
 
 _ENTRY = "sha256"
 
@@ -171,7 +171,7 @@ def check_text(path: Path, content: bytes) -> None:
     first, _, rest = content.partition(b"\n")
     digest = _TEXT_DIGEST.fullmatch(first)
     is_right = digest is not None and hashlib.sha256(rest).hexdigest().encode() == digest[1]
-    if not is_right and _LIKE_TEXT_DIGEST.search(first):
+    if not is_right and _LIKE_TEXT_DIGEST.match(first):
         raise DamagedError(
             f"{path} is damaged: its content does not match the sha256 in its first line; "
             "if you changed it on purpose, delete that line"
