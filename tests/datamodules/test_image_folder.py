@@ -60,6 +60,19 @@ def everything(data: ImageFolderDataModule) -> list[tuple[Tensor, Tensor]]:
     return batches + [batch for loader in evaluation for batch in loader]
 
 
+def test_labels_stay_where_a_part_lacks_a_class(tmp_path: Path) -> None:
+    for name in ("ants", "bees", "cows"):
+        write_images(tmp_path / "train" / name, 2)
+    write_images(tmp_path / "test/bees", 2)
+    write_images(tmp_path / "test/cows", 1)
+    write_images(tmp_path / "val/cows", 2)
+    data = make(tmp_path, shuffle=False)
+    assert data.class_names == ("ants", "bees", "cows")
+    for part, expected in ((data.train_set, [0, 0, 1, 1, 2, 2]), (data.test_set, [1, 1, 2]), (data.val_set, [2, 2])):
+        assert part is not None
+        assert part.targets.tolist() == expected
+
+
 def test_images_are_those_of_the_files(tmp_path: Path) -> None:
     cats, dogs = write_images(tmp_path / "cats", 3), write_images(tmp_path / "dogs", 2, seed=1)
     data = make(tmp_path, normalize=False, shuffle=False, val_fraction=0.0, test_fraction=0.0)

@@ -200,6 +200,17 @@ def test_mistakes_in_a_table_are_named(mistake: str, tmp_path: Path) -> None:
         make(tmp_path / "table.csv", **{"targets": "y"} | options)
 
 
+def test_labels_stay_where_the_test_file_lacks_a_class(tmp_path: Path) -> None:
+    train = write(tmp_path / "train.csv", [[1, "c"], [2, "a"], [3, "b"]], ["x", "y"])
+    test = write(tmp_path / "test.csv", [[1, "c"], [2, "b"]], ["x", "y"])
+    data = make(train, "y", test_path=str(test), val_fraction=0.0)
+    assert data.class_names == ("a", "b", "c")
+    assert data.train_set is not None
+    assert data.test_set is not None
+    assert data.train_set.targets.tolist() == [2, 0, 1]
+    assert data.test_set.targets.tolist() == [2, 1]
+
+
 def test_mistakes_in_other_files_are_named(tmp_path: Path) -> None:
     good = write(tmp_path / "good.csv", [[1, "a"], [2, "b"]], ["x", "y"])
     other = write(tmp_path / "other.csv", [[1, "a"], [2, "c"]], ["x", "y"])
