@@ -269,3 +269,34 @@ def test_figures_have_room_and_are_white(number: int) -> None:
             box = axes.get_position()
             assert 0 <= box.x0 < box.x1 <= 1
             assert 0 <= box.y0 < box.y1 <= 1
+
+
+def inches(figure: Any) -> tuple[float, ...]:
+    """Return width and height, and what lies beside, below and above the axes."""
+    width, height = figure.get_size_inches()
+    boxes = [axes.get_position() for axes in figure.axes]
+    beside, below = min(box.x0 for box in boxes) * width, min(box.y0 for box in boxes) * height
+    right, above = (1 - max(box.x1 for box in boxes)) * width, (1 - max(box.y1 for box in boxes)) * height
+    return tuple(round(float(value), 3) for value in (width, height, beside, below, right, above))
+
+
+@pytest.mark.parametrize("number", [3, 10])
+def test_figures_have_room_for_their_labels(number: int) -> None:
+    names = [f"class {index}" for index in range(number)]
+    predictions, targets = torch.eye(number), torch.arange(number)
+    size = round(3 + 0.4 * number, 3)
+    x = torch.arange(5.0)
+    assert inches(plots.confusion_matrix(predictions, names))[0] == round(size + 0.3, 3)
+    with_square_axes = plots.confusion_matrix(predictions, names)
+    with_square_axes.axes[0].set_aspect("auto")
+    assert inches(with_square_axes) == (round(size + 0.3, 3), size, 1.4, 1.5, 0.2, 0.4)
+    assert inches(plots.class_accuracy(predictions, names)) == (5, round(1 + 0.32 * number, 3), 1.3, 0.7, 0.2, 0.4)
+    assert inches(plots.calibration(predictions, targets)) == (4.5, 5.5, 0.8, 0.7, 0.2, 0.4)
+    assert inches(plots.regression(x, x, x, {})) == (6, 6, 1.3, 0.7, 0.2, 0.4)
+    assert inches(plots.curve(x, x)) == (6, 4, 1.3, 0.7, 0.2, 0.4)
+    assert inches(pictures.filters(torch.randn(30, 1, 3, 3)))[:2] == (8.4, 2.1)
+    for known, lines in ((targets, 4), (None, 3)):  # an image is 1.7 inches wide, a line a tenth of that
+        figure = pictures.images(torch.randn(number, 1, 3, 3), predictions, known, names)
+        columns, rows = min(4, number), -(-number // 4)
+        height = 1.7 * (1.12 + 0.1 * lines) * rows
+        assert inches(figure) == (round(1.7 * columns, 3), round(height, 3), 0, 0, 0, 0)
