@@ -68,5 +68,5 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
     for stage in ("fit", "test"):
         data.setup(stage)
     if change := change_of_data(run, describe_data(data)):
-        _logger.warning("other data than in training: %s", change)
+        _logger.warning("the data may differ from those of training: %s", change)
     return task.eval(), data

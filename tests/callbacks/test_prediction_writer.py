@@ -15,7 +15,7 @@ from lightning_template.callbacks import PredictionWriter, prediction_writer
 
 NAMES = ("ant", "bee", "cow")
 PROBABILITIES = np.random.default_rng(0).dirichlet([1, 2, 3], size=70).astype(np.float32)
-SIZES = (4, 64, 2)
+SIZES = [4, 64, 2]
 
 
 def write(path: Path, columns: dict[str, Tensor], figure: Path | None = None, **datamodule: Any) -> None:
@@ -29,8 +29,8 @@ def write(path: Path, columns: dict[str, Tensor], figure: Path | None = None, **
     writer.setup(trainer, module, "predict")
     writer.on_predict_start(trainer, module)
     inputs = torch.arange(70.0).view(70, 1, 1, 1).expand(70, 1, 2, 2)
-    parts = {name: values.split(SIZES) for name, values in columns.items()}
-    for number, batch in enumerate(inputs.split(SIZES)):
+    parts = {name: torch.split(values, SIZES) for name, values in columns.items()}
+    for number, batch in enumerate(torch.split(inputs, SIZES)):
         writer.on_predict_batch_end(
             trainer, module, {name: part[number] for name, part in parts.items()}, batch, number
         )

@@ -25,7 +25,8 @@ def served(data: InMemoryDataModule, *paths: Path, invert: bool = False) -> Tens
     """Return what is served for prediction from some files."""
     data.predict_on([str(path) for path in paths], invert)
     data.setup("predict")
-    return torch.cat(list(data.predict_dataloader()))
+    loader: Any = data.predict_dataloader()
+    return torch.cat(list(loader))
 
 
 @pytest.mark.parametrize("is_tall", [True, False])

@@ -7,8 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
-from lightning_template import runs
-from lightning_template.digests import dump_json
+from lightning_template.digests import dump_json, load_json
 
 FILE = "data.json"
 """File of a run directory that holds the digests."""
@@ -47,11 +46,11 @@ class DataDigests(Callback):
         change = change_of_data(self.run, digests) if self.run else None
         if change and stage == "fit" and not self.allow_changes:
             raise ValueError(
-                f"{change}, so the run would not end as it would have: bring the data back, or add --allow_changes to "
-                "go on with those that are there"
+                f"{change}, so the run might not end as it would have: bring back what was there, or add "
+                "--allow_changes to go on with what is there"
             )
         if change:
-            _logger.warning("other data than in training: %s", change)
+            _logger.warning("the data may differ from those of training: %s", change)
 
 
 def describe_data(datamodule: LightningDataModule | None) -> Digests:
@@ -59,7 +58,7 @@ def describe_data(datamodule: LightningDataModule | None) -> Digests:
     describe = getattr(datamodule, "data_digests", dict)
     try:
         found: Mapping[str, Any] = describe()
-    except OSError as error:
+    except Exception as error:  # of a file that has gone, or of anybody's datamodule: no run ends for that
         _logger.warning("the data can be compared with no other run's: %s", error)
         return {}
     return {name: {"path": digest.path, "digest": digest.digest} for name, digest in found.items()}
@@ -67,8 +66,14 @@ def describe_data(datamodule: LightningDataModule | None) -> Digests:
 
 def change_of_data(run: Path, digests: Digests) -> str | None:
     """Return what differs first between the data that a run began with and those of some digests, if anything does."""
-    before = runs.read_json(run / FILE)
-    pairs = [(before.get(name, {}), digests.get(name, {})) for name in {**before, **digests}] if before else []
+    try:
+        entries = load_json((run / FILE).read_bytes())
+    except FileNotFoundError:  # of a version that kept none
+        return None
+    except (OSError, ValueError) as error:
+        return f"{run / FILE} cannot be read ({error})"
+    before: Digests = {name: entry for name, entry in entries.items() if isinstance(entry, dict)}
+    pairs = [(before.get(name, {}), digests.get(name, {})) for name in {**before, **digests}]
     changed = [(old, new) for old, new in pairs if old.get("digest") != new.get("digest")]
     if not changed:
         return None
