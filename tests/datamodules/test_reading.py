@@ -121,3 +121,24 @@ def test_batches_for_prediction_come_in_order(tmp_path: Path) -> None:
     data = LineDataModule(eval_batch_size=4)
     assert served(data, tmp_path / "new.csv").flatten().tolist() == list(range(11))
     assert [len(batch) for batch in data.predict_dataloader()] == [4, 4, 3]
+
+
+def test_classes_keep_their_numbers_where_a_part_lacks_one(tmp_path: Path) -> None:
+    for part, names in (("train", "abc"), ("test", "bc"), ("val", "c")):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(2):
+                Image.new("RGB", (2, 2), (number, 0, 0)).save(tmp_path / part / name / f"{number}.png")
+    data = ImageFolderDataModule(str(tmp_path), 2)
+    data.setup("fit")
+    sets = (data.train_set, data.test_set, data.val_set)
+    found = [part.targets.tolist() for part in sets if part is not None]
+    assert found == [[0, 0, 1, 1, 2, 2], [1, 1, 2, 2], [2, 2]]
+
+
+def test_validation_on_the_test_set_takes_no_training_sample() -> None:
+    data = LineDataModule(val_fraction=0.0, val_on_test=True, num_points=30)
+    data.setup("fit")
+    assert data.train_set is not None
+    assert data.train_set.indices.tolist() == list(range(30))
+    assert data.val_set is data.test_set
