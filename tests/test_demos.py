@@ -66,5 +66,10 @@ def test_lightnings_demos_train_and_resume(
     assert without.err.endswith(
         "no best.ckpt in 1 runs in lightning_logs/demo: there is a last.ckpt: --ckpt_path last\n"
     )
-    assert command("fit", "--ckpt_path", run, "--trainer.max_epochs=3").status == 0
+    more = ["--test_after_fit"] if has_test else []
+    assert command("fit", "--ckpt_path", run, "--trainer.max_epochs=3", *more).status == 0
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert "best" not in metrics
+    assert ("test" in metrics) == has_test
+    assert command("runs", "best", "demo").status == 2
     assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
