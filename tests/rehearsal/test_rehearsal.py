@@ -1,6 +1,7 @@
 """A rehearsal refuses what would fail, changes nothing, and is silent wherever it cannot be sure."""
 
 import functools
+import gc
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,14 @@ from lightning_template.tasks import ClassificationTask, RegressionTask, Supervi
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Lightning, about runs as short as these
 SGD = functools.partial(torch.optim.SGD, lr=0.01)
 RANDOM, NUMPY = random.Random(5), np.random.default_rng(5)
+
+
+@pytest.fixture(autouse=True)
+def generators_are_found() -> Iterator[None]:
+    """Let the garbage collector know of the two above, which were there before the tests."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 class ReachedError(Exception):
