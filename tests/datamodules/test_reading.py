@@ -68,6 +68,8 @@ def test_images_are_stretched_and_scaled_as_in_training(normalize: bool, limit: 
     )
     images = served(data, folder / "b" / "3.png", folder / "a")
     assert images.shape == (6, 3, 8, 6)
+    loader: Any = data.predict_dataloader()
+    assert isinstance(loader.dataset.inputs, Tensor) == (limit > 0)
     assert data.predict_files == [
         str(folder / name) for name in ("b/3.png", *(f"a/{number}.png" for number in range(5)))
     ]
