@@ -138,6 +138,11 @@ def _dispatch(args: list[str]) -> int:
         from lightning_template.commands import check
 
         return check.main(args[1:])
+    _run_the_trainer(args)
+    return 0
+
+
+def _run_the_trainer(args: Sequence[str]) -> None:
     from lightning_template.command_line import read_command_line  # imports YAML: a third of the time of --help
 
     with stop_signals.listen():
@@ -148,7 +153,6 @@ def _dispatch(args: list[str]) -> int:
         from lightning_template.cli import run  # takes seconds: imports torch
 
         run(command_line)
-    return 0
 
 
 if __name__ == "__main__":

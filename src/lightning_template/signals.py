@@ -80,12 +80,12 @@ class StopSignals:
                 self._holds = False
             self._raise_received()
 
-    def comes_within(self, seconds: float) -> bool:
-        """Tell whether a signal came, or comes soon: that to a whole group may reach a worker first."""
+    def comes_within(self, seconds: float) -> int | None:
+        """Return the number of a signal that came, or comes soon: that to a whole group may reach a worker first."""
         deadline = time.monotonic() + seconds
         while self.received is None and time.monotonic() < deadline:
             time.sleep(0.01)
-        return self.received is not None
+        return self.received
 
     def _raise_received(self) -> None:
         if self.received is not None:

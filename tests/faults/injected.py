@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lightning_template.datamodules import LineDataModule
 
@@ -250,7 +251,8 @@ class SignalInWorker(Dataset[tuple[Tensor, Tensor]]):
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        if index == 5:
+        is_training = any(Path("lightning_logs").rglob("state.json"))  # before that, nothing is to be interrupted
+        if index == 5 and is_training and get_worker_info() is not None:
             pids = sorted((os.getppid(), os.getpid()), key=lambda pid: (pid == os.getpid()) != (self.first == "worker"))
             script = "; sleep 0.2; ".join(f"kill -{self.number} {pid}" for pid in pids)
             subprocess.run(["sh", "-c", f"({script}) &"], check=False)

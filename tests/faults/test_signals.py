@@ -1,6 +1,8 @@
 """Signals at any moment: status 128 + number, an interrupted run, and nothing half done."""
 
+import gc
 import json
+import multiprocessing
 import os
 import signal
 from contextlib import suppress
@@ -38,7 +40,8 @@ def test_these_stop_as_sigterm_does(number: signal.Signals, command: Command) ->
     assert_ends_as_if_never_stopped(command, stopped)
 
 
-@pytest.mark.parametrize("phase", ["init", "prepare_data", "setup"])
+@FEW_WORKERS
+@pytest.mark.parametrize("phase", ["init", "prepare_data", "setup", "train_dataloader"])
 def test_a_signal_before_there_is_a_run_leaves_nothing(phase: str, command: Command) -> None:
     stopped = command(*DATA, f"--data.number={TERM}", f"--data.phase={phase}")
     assert (stopped.status, stopped.out) == (143, "")
@@ -53,9 +56,8 @@ def test_a_signal_while_modules_are_imported(command: Command, workspace: Path) 
 
 
 @FEW_WORKERS
-@pytest.mark.parametrize("phase", ["val_dataloader", "train_dataloader"])
-def test_a_signal_before_the_first_step_interrupts_the_run(phase: str, command: Command) -> None:
-    stopped = command(*DATA, f"--data.number={TERM}", f"--data.phase={phase}")
+def test_a_signal_before_the_first_step_interrupts_the_run(command: Command) -> None:
+    stopped = command(*DATA, f"--data.number={TERM}", "--data.phase=val_dataloader")
     assert stopped.status == 143
     assert state()["state"] == "interrupted"
     assert "Traceback" not in stopped.err
@@ -91,6 +93,13 @@ def test_a_signal_in_any_hook(hook: str, command: Command) -> None:
         assert "; to go on: " in stopped.err
 
 
+def end_workers() -> None:
+    gc.collect()  # the loader's iterator, which the exception knew
+    for child in multiprocessing.active_children():  # as at the end of a process
+        child.terminate()
+        child.join(timeout=10)
+
+
 @FEW_WORKERS
 @pytest.mark.parametrize(
     ("phase", "first", "accumulate"),
@@ -106,6 +115,7 @@ def test_a_signal_in_any_hook(hook: str, command: Command) -> None:
 def test_a_signal_to_a_group_while_workers_start(phase: str, first: str, accumulate: int, command: Command) -> None:
     data = [f"--data.number={TERM}", f"--data.phase={phase}", f"--data.first={first}", "--data.num_workers=1"]
     stopped = command(*DATA, *data, f"--trainer.accumulate_grad_batches={accumulate}")
+    end_workers()
     assert stopped.status == 143, stopped.err
     assert state()["state"] == "interrupted"
     assert "Traceback" not in stopped.err

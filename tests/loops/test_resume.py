@@ -23,8 +23,8 @@ from lightning_template.callbacks import BestAndLast
 from lightning_template.datamodules.augmentation import Augmentation
 from lightning_template.datamodules.loading import BatchOrder
 from lightning_template.errors import Stopped
+from lightning_template.loops import metric_state, resumable
 from lightning_template.loops import random_state as states
-from lightning_template.loops import resumable
 from lightning_template.loops.resumable import Boundary
 from lightning_template.loops.workers import is_death_of_a_worker
 from lightning_template.signals import stop_signals
@@ -284,10 +284,10 @@ def test_metrics_that_were_kept_do_not_change_with_the_metrics() -> None:
     module = torch.nn.ModuleList([mean, values])
     mean.update(3.0)
     values.update(3.0)
-    kept = resumable.dump_metrics(module)
+    kept = metric_state.dump_metrics(module)
     mean.mean_value.add_(7.0)
     values.value[0].add_(7.0)
-    resumable.load_metrics(module, kept)
+    metric_state.load_metrics(module, kept)
     assert mean.compute().item() == 3.0
     assert values.compute().item() == 3.0
 

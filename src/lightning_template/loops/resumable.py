@@ -16,10 +16,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loops.fetchers import _DataFetcher
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
-from torch import nn
-from torchmetrics import Metric, MetricCollection
 
 from lightning_template.errors import Stopped
+from lightning_template.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.loops.random_state import random_state, set_random_state
 from lightning_template.loops.workers import GRACE, is_death_of_a_worker
 from lightning_template.signals import stop_signals
@@ -58,9 +57,8 @@ class FitLoop(_FitLoop):
             try:
                 super().run()
             except Exception as error:
-                if is_death_of_a_worker(error) and stop_signals.comes_within(GRACE):
-                    assert stop_signals.received is not None
-                    raise Stopped(stop_signals.received, speaks=self.trainer.is_global_zero) from error
+                if is_death_of_a_worker(error) and (number := stop_signals.comes_within(GRACE)):
+                    raise Stopped(number, speaks=self.trainer.is_global_zero) from error
                 raise
 
     def setup_data(self) -> None:
@@ -128,13 +126,10 @@ class EpochLoop(_TrainingEpochLoop):
 
     def reset(self) -> None:
         """Start an epoch, or go on within one."""
-        resumed = self._resumed
-        if resumed is None:
-            super().reset()
-            return
-        self.restarting = False
-        self.reset_restart_stage()
-        if resumed["between_epochs"]:
+        if self._resumed is not None:
+            self.restarting = False
+            self.reset_restart_stage()
+        if self._resumed is None or self._resumed["between_epochs"]:
             super().reset()
 
     def on_run_start(self, data_fetcher: _DataFetcher) -> None:
@@ -252,37 +247,3 @@ class EpochLoop(_TrainingEpochLoop):
             iter(data_fetcher)
             for _ in range(position):
                 next(data_fetcher)
-
-
-def dump_metrics(module: nn.Module) -> dict[str, Any]:
-    """Return what the metrics within a module have seen, by their names."""
-    for part in module.modules():
-        if isinstance(part, MetricCollection):
-            part.items()  # brings metrics that share their sums with another up to date
-    return {
-        name: {**{state: _on_cpu(getattr(part, state)) for state in part._defaults}, "": part._update_count}
-        if isinstance(part, Metric)
-        else part.dump_waiting()
-        for name, part in module.named_modules()
-        if isinstance(part, Metric) or hasattr(part, "dump_waiting")
-    }
-
-
-def load_metrics(module: nn.Module, states: dict[str, Any]) -> None:
-    """Give the metrics within a module what `dump_metrics` returned."""
-    for name, state in states.items():
-        part = module.get_submodule(name)
-        if isinstance(part, Metric):
-            part._update_count = state.pop("")
-            for key, value in state.items():
-                setattr(part, key, _to(value, part.device))
-        else:
-            part.load_waiting(state)  # type: ignore[operator]
-
-
-def _on_cpu(value: Any) -> Any:
-    return _to(value, torch.device("cpu"))
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    return [_to(part, device) for part in value] if isinstance(value, list) else value.to(device, copy=True)

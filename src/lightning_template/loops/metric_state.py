@@ -1,0 +1,41 @@
+"""What the metrics within a module have seen so far, as plain values."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torchmetrics import Metric, MetricCollection
+
+
+def dump_metrics(module: nn.Module) -> dict[str, Any]:
+    """Return what the metrics within a module have seen, by their names."""
+    for part in module.modules():
+        if isinstance(part, MetricCollection):
+            part.items()  # brings metrics that share their sums with another up to date
+    return {
+        name: {**{state: _on_cpu(getattr(part, state)) for state in part._defaults}, "": part._update_count}
+        if isinstance(part, Metric)
+        else part.dump_waiting()
+        for name, part in module.named_modules()
+        if isinstance(part, Metric) or hasattr(part, "dump_waiting")
+    }
+
+
+def load_metrics(module: nn.Module, states: dict[str, Any]) -> None:
+    """Give the metrics within a module what `dump_metrics` returned."""
+    for name, state in states.items():
+        part = module.get_submodule(name)
+        if isinstance(part, Metric):
+            part._update_count = state.pop("")
+            for key, value in state.items():
+                setattr(part, key, _to(value, part.device))
+        else:
+            part.load_waiting(state)  # type: ignore[operator]
+
+
+def _on_cpu(value: Any) -> Any:
+    return _to(value, torch.device("cpu"))
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    return [_to(part, device) for part in value] if isinstance(value, list) else value.to(device, copy=True)
