@@ -607,7 +607,7 @@ MUTANTS = {
     "argument not saved": Mutant("arguments_are_saved", "`hidden` is not saved", ArgumentNotSaved),
     "argument not used": Mutant("arguments_are_saved", "`lr` was given as 0.1", ArgumentNotUsed),
     "argument saved changed": Mutant("arguments_are_saved", "another shape", ArgumentSavedChanged),
-    "pickled object": Mutant("checkpoint_round_trip", "holds objects", PickledObject),
+    "pickled object": Mutant("checkpoint_round_trip", "GLOBAL torch.nn.modules.linear.Linear", PickledObject),
     "state in an attribute": Mutant("checkpoint_round_trip", "other outputs", StateInAttribute),
     "nothing loaded": Mutant("checkpoint_round_trip", "other outputs", NothingLoaded()),
     "counts steps": Mutant("resumes_exactly", "`first.weight`", CountsSteps),
