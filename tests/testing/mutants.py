@@ -242,6 +242,15 @@ class ValidationInTraining(Points):
         self.train_set = Subset(self.samples(), range(60))
 
 
+class TestInTraining(Points):
+    """The last samples to train are those to test."""
+
+    __test__ = False  # pytest takes it for tests
+
+    def test_dataloader(self) -> Any:
+        return DataLoader(Subset(self.samples(), range(40, 60)), self.batch_size)
+
+
 class NoisySplit(Points):
     """Splits the samples anew for each set; what is served is never the same sample twice."""
 
@@ -581,6 +590,7 @@ MUTANTS = {
     "uphill": Mutant("overfits_one_batch", "wrong sign", Uphill),
     "unseeded order": Mutant("same_seed_same_batches", "same seed", data=UnseededOrder),
     "validation in training": Mutant("sets_are_disjoint", "8 of 23 val samples", data=ValidationInTraining),
+    "test in training": Mutant("sets_are_disjoint", "12 of 20 test samples", data=TestInTraining),
     "two splits": Mutant("sets_are_disjoint", "val samples are in the training set", data=NoisySplit),
     "evaluation in training mode": Mutant("modes_are_right", "in evaluation", EvaluationInTrainingMode),
     "training in evaluation mode": Mutant("modes_are_right", "in training", TrainingInEvaluationMode),
