@@ -104,8 +104,10 @@ def test_the_calibration_error_is_that_of_a_plain_loop(samples: tuple[Tensor, Te
 def test_the_reliability_diagram_shows_each_bin(samples: tuple[Tensor, Tensor]) -> None:
     predictions, targets = samples
     predictions[0] = torch.tensor([1.0, 0, 0, 0])  # belongs to the last bin
+    predictions[1] = torch.tensor([0.26, 0.25, 0.25, 0.24])
     bins = bins_of(predictions, targets)
     assert len(bins) < 15  # some are empty
+    assert len(bins[3]) == 1
     figure = plots.calibration(predictions, targets)
     above, below = figure.axes
     for axes, expected in (
