@@ -34,7 +34,8 @@ def test_versions_are_numbers_not_words(tmp_path: Path) -> None:
 
 
 def test_metrics_are_merged(tmp_path: Path) -> None:
-    runs.update_json(tmp_path / "metrics.json", {"best": {"val/loss": 1.0}})
+    for loss in (3.0, 1.0):
+        runs.update_json(tmp_path / "metrics.json", {"best": {"val/loss": loss}})
     runs.update_json(tmp_path / "metrics.json", {"test": {"test/loss": 2.0}})
     assert runs.read_json(tmp_path / "metrics.json") == {
         "best": {"val/loss": 1.0},
