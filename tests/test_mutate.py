@@ -1,6 +1,7 @@
 """scripts/mutate.py on a made-up package, and the faults that it makes."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,7 @@ def mutate(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", ALONE, "--root", str(project), *args],
         cwd=project,
-        env={"PYTHONPATH": str(ROOT / "scripts"), "PATH": "/usr/bin:/bin", "HOME": str(project)},
+        env={"PYTHONPATH": str(ROOT / "scripts"), "PATH": os.environ["PATH"], "HOME": str(project)},
         capture_output=True,
         text=True,
         check=False,
