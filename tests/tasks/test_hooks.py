@@ -30,6 +30,7 @@ WITH_A_TASK: dict[str, Callable[..., Any]] = {
     "optimizer_step": lambda self, epoch, batch_idx, optimizer, closure: optimizer.step(closure),
     "optimizer_zero_grad": lambda self, epoch, batch_idx, optimizer: optimizer.zero_grad(),
     "forward": lambda self, inputs: self.network(inputs),
+    "on_validation_model_train": lambda self: self.train(),
 }
 """Hooks that must do something, by what does it."""
 
