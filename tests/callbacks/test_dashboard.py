@@ -327,3 +327,16 @@ def test_classes_are_shown_by_their_names_alone() -> None:
         "trainer.precision": "bf16.mixed",
         "trainer.gradient_clip_val": 0.5,
     }
+
+
+def test_options_of_the_trainer_that_belong_to_a_recipe_are_columns() -> None:
+    recipe = [
+        "accumulate_grad_batches",
+        "gradient_clip_val",
+        "limit_train_batches",
+        "max_epochs",
+        "max_steps",
+        "precision",
+    ]
+    config = {"trainer": dict.fromkeys([*recipe, "devices", "default_root_dir", "log_every_n_steps"], 1)}
+    assert dashboard.hyper_parameters(config) == {f"trainer.{name}": 1 for name in recipe}
