@@ -20,6 +20,8 @@ QUICK = [
     "--data.eval_batch_size=20",
     "--callbacks.figures=null",
 ]
+SAME_SYSTEM = ("mlp_other_start.yaml", "mlp_relu_output.yaml", "mlp_batch_norm.yaml", "l1_momentum.yaml", "adam.yaml")
+"""Experiments that differ from another one in values alone: the slow suite trains them."""
 
 
 def name(path: Path) -> str:
@@ -30,7 +32,11 @@ def data_of(path: Path, fashion_mnist: Path) -> list[str]:
     return ["--data.data_dir", str(fashion_mnist)] if path.parent.name == "fashion_mnist" else []
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=name)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SAME_SYSTEM)) for path in EXPERIMENTS],
+    ids=name,
+)
 def test_fit_test_and_predict(path: Path, command: Command, fashion_mnist: Path) -> None:
     config = ["--config", str(path), *QUICK, *data_of(path, fashion_mnist)]
     fitted = command("fit", *config)

@@ -78,7 +78,10 @@ def test_killed_while_a_checkpoint_is_written(
     assert curves(RUN) == curves("whole" / RUN)
 
 
-def test_a_child_that_cannot_write_damages_no_byte_code(child_command: Command, workspace: Path) -> None:
+def test_a_child_that_cannot_write_damages_no_byte_code(
+    child_command: Command, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # PYTHONDONTWRITEBYTECODE may be set here
     (workspace / "long.py").write_text(f"WORDS = {' '.join(map(str, range(2000)))!r}\n")
 
     def import_with_little_room() -> None:

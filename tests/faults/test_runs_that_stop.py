@@ -24,6 +24,7 @@ FIT = [
     "--trainer.val_check_interval=7",
     "--callbacks.checkpoint.every_n_steps=3",
     "--callbacks.figures=null",
+    "--callbacks.dashboard=null",
 ]
 """Three epochs of 20 steps."""
 RUN = Path("lightning_logs/line_adam/version_0")

@@ -1,8 +1,13 @@
 """Lightning's private parts that answer signals and look for checkpoints of SLURM jobs, and what takes their place."""
 
+from functools import partial
+from typing import Any
+
 from lightning.pytorch import Trainer
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+
+from lightning_template.loops.workers import stopping_with_workers
 
 
 def take_over_signals(trainer: Trainer) -> None:
@@ -13,6 +18,13 @@ def take_over_signals(trainer: Trainer) -> None:
     """
     trainer._signal_connector.__class__ = _NoSignals
     trainer._checkpoint_connector.__class__ = _NoSearch
+    trainer._run_stage = partial(_run_stage, trainer)
+
+
+def _run_stage(trainer: Trainer) -> Any:
+    """Run what Lightning runs: a worker may die in the sanity check or an evaluation too."""
+    with stopping_with_workers(trainer):
+        return Trainer._run_stage(trainer)
 
 
 class _NoSignals(_SignalConnector):

@@ -20,7 +20,7 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning_template.errors import Stopped
 from lightning_template.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.loops.random_state import random_state, set_random_state
-from lightning_template.loops.workers import GRACE, is_death_of_a_worker
+from lightning_template.loops.workers import GRACE, is_death_of_a_worker, stopping_with_workers
 from lightning_template.signals import stop_signals
 
 
@@ -53,13 +53,8 @@ class FitLoop(_FitLoop):
             Stopped: If a signal to this process ended the workers of a DataLoader too, within a step or a validation.
         """
         self.epoch_loop.restore_callback_metrics()
-        with stop_signals.hold():
-            try:
-                super().run()
-            except Exception as error:
-                if is_death_of_a_worker(error) and (number := stop_signals.comes_within(GRACE)):
-                    raise Stopped(number, speaks=self.trainer.is_global_zero) from error
-                raise
+        with stop_signals.hold(), stopping_with_workers(self.trainer):
+            super().run()
 
     def setup_data(self) -> None:
         """Ask for the training data, which may begin to load at once.

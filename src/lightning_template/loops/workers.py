@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from lightning.pytorch import Trainer
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
+from lightning_template.errors import Stopped
 from lightning_template.signals import stop_signals
 
 GRACE = 1.0
@@ -19,6 +21,21 @@ def is_death_of_a_worker(error: BaseException) -> bool:
     if isinstance(error, (ConnectionError, EOFError)):
         return True
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
+
+
+@contextmanager
+def stopping_with_workers(trainer: Trainer) -> Iterator[None]:
+    """Take the death of a worker for a stop where a signal asks this process to stop too.
+
+    Raises:
+        Stopped: If a signal to the whole group ended a worker first.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_death_of_a_worker(error) and (number := stop_signals.comes_within(GRACE)):
+            raise Stopped(number, speaks=trainer.is_global_zero) from error
+        raise
 
 
 @contextmanager
