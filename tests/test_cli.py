@@ -89,7 +89,9 @@ def test_a_run_directory_holds_what_the_design_says(command: Command, fashion_mn
 
 
 def test_overrides_hold_only_what_differs_from_the_defaults(command: Command) -> None:
-    assert command("fit", *OLS[:2], "--data.noise", "0.1", "--data.slope", "3.0", "--trainer.max_epochs", "1").status == 0
+    assert (
+        command("fit", *OLS[:2], "--data.noise", "0.1", "--data.slope", "3.0", "--trainer.max_epochs", "1").status == 0
+    )
     overrides = yaml.safe_load((RUN / "overrides.yaml").read_text())
     assert overrides == {
         "experiment": "line_ols",

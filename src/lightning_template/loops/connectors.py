@@ -18,7 +18,7 @@ def take_over_signals(trainer: Trainer) -> None:
     """
     trainer._signal_connector.__class__ = _NoSignals
     trainer._checkpoint_connector.__class__ = _NoSearch
-    trainer._run_stage = partial(_run_stage, trainer)
+    trainer._run_stage = partial(_run_stage, trainer)  # type: ignore[method-assign]
 
 
 def _run_stage(trainer: Trainer) -> Any:
