@@ -1,10 +1,16 @@
 """What differs between configurations, which of it matters to a resumed run, and what is not a default."""
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning.pytorch.cli import LightningCLI
 
+from lightning_template import cli
+from lightning_template.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.changes import changes, flatten, has_effect
+from lightning_template.cli import TemplateCLI
 from lightning_template.overrides import strip_defaults
 
 MLP = "lightning_template.networks.MLP"
@@ -100,3 +106,44 @@ STRIPPED: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("config", "expected"), STRIPPED)
 def test_defaults_are_left_out(config: Any, expected: Any) -> None:
     assert strip_defaults(config) == (config if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "origin", "allowed", "said"),
+    [
+        ("fit", "", False, ["model.optimizer.lr was 0.1 and is 0.2", "trainer.max_epochs was 3 and is 5"]),
+        ("fit", "of its run", True, ["model.optimizer.lr was 0.1 and is 0.2", "trainer.max_epochs was 3 and is 5"]),
+        ("test", "", False, ["model.optimizer.lr was 0.1 and is 0.2"]),
+        ("test", "of its run", False, []),
+    ],
+)
+def test_a_checkpoint_is_taken_after_its_changes_were_said(
+    subcommand: str,
+    origin: str,
+    allowed: bool,
+    said: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "lightning_template")
+    (tmp_path / "config.yaml").write_text("trainer: {max_epochs: 3}\nmodel: {optimizer: {lr: 0.1}}\n")
+    now = "trainer: {max_epochs: 5}\nmodel: {optimizer: {lr: 0.2}}\n"
+    trainer = SimpleNamespace(callbacks=[])
+    given: dict[str, Any] = {"run": tmp_path, "origin": origin}
+    template = object.__new__(TemplateCLI)
+    state = {"command_line": SimpleNamespace(**given), "subcommand": subcommand, "model": None, "trainer": trainer}
+    vars(template).update(state, files={"config.yaml": now})
+    template.config = {subcommand: {"ckpt_path": "x.ckpt", "allow_changes": allowed}}
+    monkeypatch.setattr(cli, "check_checkpoint", lambda *_: None)
+    ran: list[str] = []
+    monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda self, name: ran.append(name))
+    if subcommand == "fit" and not allowed:
+        with pytest.raises(ValueError, match=r"^`model.optimizer.lr` was 0.1 and is 0.2, .* add --allow_changes"):
+            template._run_subcommand(subcommand)
+        assert ran == []
+    else:
+        template._run_subcommand(subcommand)
+        assert ran == [subcommand]
+    assert sorted(message.removeprefix("changed: ") for message in caplog.messages) == said
+    assert [type(callback) for callback in trainer.callbacks] == [OptimizerOptions] * allowed

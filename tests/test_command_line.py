@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from lightning_template import command_line
+from lightning_template import __main__, command_line
 from lightning_template.command_line import read_command_line
+from lightning_template.commands import check
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +86,16 @@ def test_the_experiment_of_a_run_is_the_runs() -> None:
     assert (line.experiment, line.run) == ("theirs", run)
     assert read_command_line(["test", "--ckpt_path", "run", "--experiment", "mine"]).experiment == "mine"
     assert read_command_line(["test", "--ckpt_path", "run", "--config", "plain.yaml"]).experiment == "plain"
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--help"], *([name, "--help"] for name in ("fit", "validate", "test", "predict"))]
+)
+def test_the_help_of_what_trains_and_evaluates_is_one(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__._dispatch(args) == 0
+    assert capsys.readouterr().out == __main__.HELP
+
+
+def test_a_check_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert __main__._dispatch(["check", "--help"]) == 0
+    assert capsys.readouterr().out == check.HELP

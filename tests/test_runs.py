@@ -1,11 +1,13 @@
 """Run directories, without torch."""
 
 import multiprocessing
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lightning_template import runs
+from lightning_template import records, runs
 
 
 def make_run(root: Path) -> Path:
@@ -69,3 +71,83 @@ def test_what_a_killed_training_left_is_found_and_nothing_else(tmp_path: Path) -
     for path in (*left, *others):
         path.touch()
     assert sorted(runs.unfinished_files(run)) == sorted(left)
+
+
+KNOWN: dict[str, dict[str, Any]] = {
+    "state.json": {
+        "state": "failed", "epochs": 3, "steps": 12, "seconds": 4.5, "error": "no memory", "started": "2026-01-02",
+    },
+    "environment.json": {"git_commit": "abc", "git_dirty": True, "started": "2026-01-01"},
+    "metrics.json": {
+        "best": {"monitor": "val/loss", "mode": "min", "best_score": 0.5, "best_epoch": 1},
+        "test": {"test/loss": 0.25, "checkpoint": "best.ckpt"},
+    },
+}  # fmt: skip
+
+
+def test_a_run_is_what_its_files_say(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    for name, entries in KNOWN.items():
+        runs.update_json(run / name, entries)
+    state, best = KNOWN["state.json"], KNOWN["metrics.json"]["best"]
+    expected = {"path": str(run), "experiment": "line", "version": 0, **state, "commit": "abc", "dirty": True}
+    assert records.read_run(run) == {**expected, "best": best, "test": {"test/loss": 0.25}}
+    runs.update_json(run / "state.json", {"started": None, "state": "running"})
+    assert records.read_run(run)["started"] == "2026-01-01"
+    assert records.read_run(run)["state"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "expected"),
+    [
+        ("epochs", 0, 0), ("epochs", -1, None), ("epochs", True, None), ("epochs", sys.maxsize, sys.maxsize),
+        ("steps", sys.maxsize + 1, None), ("steps", 2.0, None), ("seconds", 0, 0.0), ("seconds", -0.5, None),
+        ("seconds", 1e10, 1e10), ("seconds", 1.1e10, None), ("seconds", False, None), ("error", 3, None),
+        ("started", "soon", None), ("started", 3, None),
+    ],
+)  # fmt: skip
+def test_what_no_run_wrote_is_unknown(entry: str, value: object, expected: object, tmp_path: Path) -> None:
+    runs.update_json(tmp_path / "state.json", {entry: value})
+    found = records.read_run(tmp_path)[entry]
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("state", ["running", "finished", "interrupted", "failed", "paused", None])
+def test_the_state_is_one_of_four(state: str | None, tmp_path: Path) -> None:
+    runs.update_json(tmp_path / "state.json", {"state": state})
+    known = state if state in ("finished", "failed") else "interrupted"
+    assert records.read_run(tmp_path)["state"] == known
+    runs.update_json(tmp_path / "metrics.json", {"final": {}})
+    assert records.read_run(tmp_path)["state"] == (known if state in records.STATES else "finished")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"monitor": 3}, {"mode": "auto"}, {"best_score": "0.5"}, {"best_score": True}, {"best_score": 10**400}),
+        *({"best_score": float("nan")}, {"best_epoch": -1}, {"best_epoch": None}),
+    ],
+)
+def test_an_incomplete_best_is_none(wrong: dict[str, object]) -> None:
+    complete = {"monitor": "x", "mode": "max", "best_score": -sys.float_info.max, "best_epoch": 0}
+    assert records.best_of({"best": complete}) == complete
+    assert records.best_of({"best": {**complete, "best_score": 3}}) is not None
+    assert records.best_of({"best": {**complete, **wrong}}) is None
+    assert records.best_of({"best": [1]}) is None
+
+
+def test_a_file_that_is_too_large_or_too_deep_is_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.json"
+
+    def nested(levels: int) -> str:
+        return '{"a": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+
+    path.write_text(nested(records.DEEPEST))
+    assert records.read_json(path) != {}
+    path.write_text(nested(records.DEEPEST + 1))
+    assert records.read_json(path) == {}
+    path.write_text('{"a": 1}')
+    monkeypatch.setattr(records, "LARGEST_FILE", 8)
+    assert records.read_json(path) == {"a": 1}
+    monkeypatch.setattr(records, "LARGEST_FILE", 7)
+    assert records.read_json(path) == {}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from lightning_template import yaml_text
 from lightning_template.yaml_text import MAX_DEPTH, MAX_VALUES, check_yaml
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -51,3 +52,10 @@ def test_values_are_counted_with_what_aliases_repeat() -> None:
     check_yaml(f"a: &a [{half}]\nb: 1\n", "here")
     with pytest.raises(ValueError, match="line 2: more than"):
         check_yaml(f"a: &a [{half}]\nb: [*a, {'1, ' * 20}]\n", "here")
+
+
+def test_an_alias_of_one_value_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_text, "MAX_VALUES", 9)
+    check_yaml("a: &a 1\nb: [*a, *a, *a, *a]\n", "here")  # with mapping, list and keys nine
+    with pytest.raises(ValueError, match="line 2: more than 9 values"):
+        check_yaml("a: &a 1\nb: [*a, *a, *a, *a, *a]\n", "here")

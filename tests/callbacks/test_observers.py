@@ -14,6 +14,7 @@ from lightning.pytorch import LightningModule, seed_everything
 from lightning.pytorch.loggers import tensorboard as lightnings
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
+from torchmetrics import CatMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from conftest import Command
@@ -180,6 +181,18 @@ def test_untouched_leaves_all_as_it_was(fails: bool, inference: bool) -> None:
     module.train()
     module.accuracy.update(torch.eye(3), torch.tensor([0, 1, 1]))  # can be changed in place as before
     module.layer(module.norm(torch.randn(2, 4))).sum().backward()
+
+
+def test_untouched_leaves_the_same_lists_in_a_metric() -> None:
+    module = LightningModule()
+    module.values = CatMetric()
+    module.values.update(torch.ones(2))
+    held = module.values.value
+    assert isinstance(held, list)
+    with untouched(module):
+        module.values.update(torch.zeros(3))
+    assert module.values.value is held
+    assert module.values.compute().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("fails", [False, True])

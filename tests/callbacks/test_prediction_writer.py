@@ -99,3 +99,12 @@ def test_the_figure_shows_the_first_samples(tmp_path: Path, monkeypatch: pytest.
     assert inputs[:, 0, 0, 0].tolist() == list(range(60))
     np.testing.assert_array_equal(predictions, PROBABILITIES[:60])
     assert names == NAMES
+
+
+def test_several_ranks_are_refused_where_a_table_is_written() -> None:
+    ranks: Any = SimpleNamespace(world_size=2)
+    module: Any = None
+    for stage in ("fit", "validate", "test"):
+        PredictionWriter().setup(ranks, module, stage)
+    with pytest.raises(ValueError, match=r"`predict` writes one table: use --trainer.devices 1, got 2 ranks"):
+        PredictionWriter().setup(ranks, module, "predict")

@@ -8,6 +8,7 @@ import foreign
 import pytest
 import torch
 from fitting import fit
+from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch import Callback, LightningModule
 from torch import nn
 
@@ -78,6 +79,15 @@ def test_these_words_are_known(words: str, mode: str) -> None:
 def test_the_loss_of_a_validation_has_several_names(word: str) -> None:
     assert choose(["acc", f"{word}_loss", "f1"]) == (f"{word}_loss", "min")
     assert choose(["acc", "other_loss", "f1"]) is None
+
+
+@pytest.mark.parametrize("mode", ["min", "max", None])
+def test_the_mode_is_an_option(mode: str | None) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(BestAndLast, "checkpoint")
+    assert parser.parse_object({"checkpoint": {"mode": mode}}).checkpoint.mode == mode
+    with pytest.raises(ArgumentError, match="auto"):
+        parser.parse_object({"checkpoint": {"mode": "auto"}})
 
 
 class Logs(foreign.Foreign):

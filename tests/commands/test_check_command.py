@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from conftest import ROOT, Command
-from lightning_template.testing import suite
+from lightning_template.commands import check
+from lightning_template.testing import CheckResult, suite
 from lightning_template.testing.checks import CHECKS
 
 LINE = ["check", f"--config={ROOT / 'configs/line/adam.yaml'}"]
@@ -30,8 +32,8 @@ def test_an_override_that_is_a_mistake_fails(command: Command, monkeypatch: pyte
     assert result.status == 1
     words = [line.split()[:2] for line in result.out.splitlines()]
     assert words[0] == ["check", "outcome"]
-    for check, outcome in zip(few, ("passed", "skipped", "failed"), strict=True):
-        assert [check, outcome] in words
+    for name, outcome in zip(few, ("passed", "skipped", "failed"), strict=True):
+        assert [name, outcome] in words
 
 
 @pytest.mark.parametrize(
@@ -59,3 +61,12 @@ def test_data_that_cannot_be_had_are_the_users_mistake(command: Command, workspa
     )
     result = command(*LINE, "--data=broken.Broken")
     assert (result.status, result.err) == (2, "lightning-template: error: no such file\n")
+
+
+def test_the_table_has_every_outcome_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes: tuple[Literal["passed", "failed", "skipped"], ...] = ("passed", "failed", "skipped")
+    check._print_table([CheckResult(f"check_{outcome}", outcome, f"of {outcome}", 0.25) for outcome in outcomes])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["check", "outcome", "seconds", "message"]
+    assert lines[1:-1] == [[f"check_{outcome}", outcome, "0.2", "of", outcome] for outcome in outcomes]
+    assert " ".join(lines[-1]) == ", ".join(f"1 {outcome}" for outcome in outcomes)

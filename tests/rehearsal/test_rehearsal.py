@@ -4,6 +4,7 @@ import functools
 import gc
 import random
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.demos.boring_classes import BoringModel
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torchmetrics import MeanAbsoluteError, MetricCollection
@@ -381,6 +383,39 @@ class Somebody(Callback):
 def test_where_nothing_is_certain_a_run_goes_on(case: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert UNSURE[case]()
+
+
+HOOKS = ["on_fit_start", "on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer"]
+HOOKS += ["on_sanity_check_start", "on_sanity_check_end"]
+for stage in ("train", "validation", "test"):
+    HOOKS += [f"on_{stage}_start", f"on_{stage}_epoch_start", f"on_{stage}_batch_start"]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_hook_may_prepare_what_a_step_needs(hook: str) -> None:
+    def is_prepared_later(of: type | None) -> bool:
+        kinds: tuple[Any, ...] = (ClassificationTask, LightningModule, LightningDataModule, Callback)
+        hooks = {hook: lambda self, *args: None}
+        task, module, data, callback = (type("Part", (kind,), hooks if kind is of else {}) for kind in kinds)
+        found = False
+        for trained in (narrow(task), module()):
+            given: Any = SimpleNamespace(lightning_module=trained, datamodule=data(), callbacks=[callback()])
+            found |= Rehearsal()._is_prepared_later(given)
+        return found
+
+    assert not is_prepared_later(None)
+    for kind in (ClassificationTask, LightningModule, LightningDataModule, Callback):
+        assert is_prepared_later(kind) == hasattr(kind, hook)
+
+
+@pytest.mark.parametrize("step", ["training_step", "validation_step", "test_step"])
+def test_a_task_with_a_step_of_its_own_is_not_rehearsed(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callback, "rehearse", lambda *_: {"rehearsed"})
+    task = narrow(type("Own", (ClassificationTask,), {step: lambda self, batch, batch_idx: None}))
+    given: Any = SimpleNamespace(lightning_module=task, strategy=SingleDeviceStrategy())
+    assert Rehearsal()._try(given, "train", []) == set()
+    given.lightning_module = narrow()
+    assert Rehearsal()._try(given, "train", []) == {"rehearsed"}
 
 
 def test_a_stream_is_not_read() -> None:
