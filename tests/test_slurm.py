@@ -108,6 +108,47 @@ def test_only_the_job_itself_goes_on(other: dict[str, str], job: Path) -> None:
     assert slurm.run_to_go_on_with(Path(), "line_adam", FIT) is None
 
 
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({}, "123"),
+        ({"SLURM_ARRAY_JOB_ID": "120"}, "123"),
+        ({"SLURM_ARRAY_TASK_ID": "4"}, "123"),
+        ({"SLURM_ARRAY_JOB_ID": "120", "SLURM_ARRAY_TASK_ID": "4"}, "120_4"),
+        ({"SLURM_JOB_ID": ""}, None),
+        ({"SLURM_JOB_NAME": "bash"}, None),
+        ({"SLURM_JOB_NAME": "interactive"}, None),
+    ],
+)
+def test_a_job_is_known_by_its_variables(variables: dict[str, str], name: str | None, job: Path) -> None:
+    os.environ |= variables
+    assert slurm.job() == name
+    assert slurm.mark(["fit"]) == ({"slurm_job": name, "slurm_args": ["fit"]} if name else {})
+    del os.environ["SLURM_JOB_ID"]
+    assert slurm.job() == (name if name == "120_4" else None)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "goes_on"), [(None, False), ("0", False), ("x", False), ("1", True), ("12", True)]
+)
+def test_a_job_goes_on_where_it_was_queued_again(
+    restarts: str | None, goes_on: bool, job: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = write_run("version_0", slurm.mark(FIT))
+    if restarts is not None:
+        os.environ["SLURM_RESTART_COUNT"] = restarts
+    assert slurm.run_to_go_on_with(Path(), "line_adam", FIT) == (run if goes_on else None)
+    assert caplog.messages == [f"job 123 was queued again: going on with its run {run}"] * goes_on
+    caplog.clear()
+    for process, number in (("1", 0), (None, goes_on)):  # one process speaks for all
+        os.environ.pop("SLURM_PROCID")
+        if process:
+            os.environ["SLURM_PROCID"] = process
+        assert slurm.run_to_go_on_with(Path(), "line_adam", FIT) == (run if goes_on else None)
+        assert len(caplog.messages) == number
+        os.environ["SLURM_PROCID"] = "0"
+
+
 def write_run(name: str, entries: dict[str, object]) -> Path:
     run = RUNS / name
     (run / "checkpoints").mkdir(parents=True)
@@ -150,6 +191,7 @@ def test_a_request_that_fails_is_said(job: Path, workspace: Path) -> None:
     assert slurm.queue_again(signal.SIGUSR1) == "; job 123 is not queued again: scontrol: Access denied"
     os.environ["PATH"] = str(workspace / "nowhere")
     missing = slurm.queue_again(signal.SIGUSR1)
+    assert [slurm.queue_again(number) for number in (signal.SIGTERM, signal.SIGINT)] == ["", ""]
     assert missing == "; job 123 is not queued again: scontrol: No such file or directory"
 
 

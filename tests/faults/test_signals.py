@@ -5,8 +5,10 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from lightning.pytorch import Callback
 from test_runs_that_stop import FIT, RUN, assert_ends_as_if_never_stopped, inject, nothing_is_half_written
 
 from conftest import ROOT, Command
+from lightning_template import signals
 from lightning_template.errors import Stopped
 from lightning_template.signals import StopSignals, stop_signals
 
@@ -152,24 +155,24 @@ def test_what_is_ignored_or_handled_by_others_stays_so() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_listened_to_raise_and_held_ones_wait(number: signal.Signals) -> None:
-    signals = StopSignals()
+    listener = StopSignals()
     before = signal.getsignal(number)
-    with pytest.raises(Stopped) as stopped, signals.listen():
+    with pytest.raises(Stopped) as stopped, listener.listen():
         send(number)
     assert (stopped.value.code, stopped.value.number) == (128 + number, number)
     seen = []
 
     def hold() -> None:
-        with signals.listen(), signals.hold():
+        with listener.listen(), listener.hold():
             send(number)
-            seen.append(signals.received)
+            seen.append(listener.received)
             send(signal.SIGTERM)  # schedulers send several
-            seen.append(signals.received)
+            seen.append(listener.received)
 
     with pytest.raises(Stopped):
         hold()
     assert seen == [number, number]
-    assert signals.received is None
+    assert listener.received is None
     assert signal.getsignal(number) == before
 
 
@@ -186,14 +189,14 @@ def test_another_interrupt_is_at_once(first: signal.Signals) -> None:
 
 @pytest.mark.parametrize("holds", [False, True])
 def test_what_something_caught_is_raised_later(holds: bool) -> None:
-    signals = StopSignals()
+    listener = StopSignals()
 
     def swallow() -> None:
-        with signals.listen():
+        with listener.listen():
             with suppress(Stopped):
                 send(signal.SIGTERM)
             if holds:
-                with signals.hold():
+                with listener.hold():
                     raise AssertionError
 
     with pytest.raises(Stopped, match="143"):
@@ -211,3 +214,73 @@ def test_a_child_is_ended_by_sigterm_alone(number: signal.Signals, status: int) 
             finally:
                 os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_that_workers_end_matters_again_after_what_ended_well(fails: bool) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+    heard: list[int] = []
+
+    def hear(number: int, _: object) -> None:
+        heard.append(number)
+
+    listener = StopSignals()
+    try:
+        with listener.listen():
+            signal.signal(signal.SIGCHLD, hear)
+            with suppress(KeyError), listener.hold():
+                signal.signal(signal.SIGCHLD, hear if fails else signal.SIG_IGN)  # as torch's loader does
+                if fails:
+                    raise KeyError
+            send(signal.SIGCHLD)
+        assert heard == ([] if fails else [signal.SIGCHLD])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_held_no_longer_a_signal_raises_at_once() -> None:
+    listener = StopSignals()
+    seen = []
+
+    def listen() -> None:
+        with listener.listen():
+            with listener.hold():
+                pass
+            send(signal.SIGTERM)
+            seen.append("after it")
+
+    with pytest.raises(Stopped):
+        listen()
+    assert seen == []
+
+
+def test_another_thread_takes_no_handlers() -> None:
+    handlers = []
+
+    def look() -> None:
+        listener = StopSignals()
+        with listener.listen(), listener.hold():
+            handlers.append([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)])
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)]
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert handlers == [before]
+
+
+@pytest.mark.parametrize(("comes_after", "waited"), [(0.0, 0), (0.4, 0.4), (1.0, 1.0), (9.0, 1.0)])
+def test_a_signal_that_comes_soon_is_waited_for(
+    comes_after: float, waited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, passed = StopSignals(), [5.0]
+
+    def sleep(seconds: float) -> None:
+        passed.append(passed[-1] + seconds)
+        if passed[-1] - passed[0] >= comes_after:
+            watched.received = TERM
+
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: passed[-1], sleep=sleep))
+    watched.received = None if comes_after else TERM
+    assert watched.comes_within(1.0) == (TERM if comes_after <= 1.0 else None)
+    assert passed[-1] - passed[0] == pytest.approx(waited, abs=0.02)
