@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 
 from lightning_template import yaml_text
 from lightning_template.yaml_text import MAX_DEPTH, MAX_VALUES, check_yaml
@@ -59,3 +60,7 @@ def test_an_alias_of_one_value_is_counted(monkeypatch: pytest.MonkeyPatch) -> No
     check_yaml("a: &a 1\nb: [*a, *a, *a, *a]\n", "here")  # with mapping, list and keys nine
     with pytest.raises(ValueError, match="line 2: more than 9 values"):
         check_yaml("a: &a 1\nb: [*a, *a, *a, *a, *a]\n", "here")
+
+
+def test_the_fast_parser_is_used_where_there_is_one() -> None:
+    assert yaml_text._Loader is getattr(yaml, "CSafeLoader", yaml.SafeLoader)

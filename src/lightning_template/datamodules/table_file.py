@@ -208,11 +208,12 @@ def _read(path: Path) -> pa.Table:
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each row that is not blank, and the number of the line where it starts."""
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        reader, line = csv.reader(stream, delimiter=_DELIMITERS[path.suffix]), 1
+        reader = csv.reader(stream, delimiter=_DELIMITERS[path.suffix])
+        before = reader.line_num
         for cells in reader:
             if cells:
-                yield line, cells
-            line = reader.line_num + 1
+                yield before + 1, cells
+            before = reader.line_num
 
 
 def _is_numeric(kind: pa.DataType) -> bool:
