@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from mutation import run_script
+from mutation import run_script, tests_of_lines
 from mutation.faults import faults_of
 
 SOURCES = {
@@ -121,3 +121,19 @@ def test_each_fault_in_the_project_compiles_and_differs() -> None:
 
 def test_each_listed_fault_of_the_run_script_has_its_place() -> None:
     assert len(run_script.faults_of((ROOT / run_script.PATH).read_text())) == len(run_script.FAULTS)
+
+
+def test_a_line_that_runs_at_import_has_all_tests_of_its_file(tmp_path: Path) -> None:
+    path, source = "src/lightning_template/a.py", "LARGEST = 3\n\ndef largest() -> int:\n    return LARGEST\n"
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(source)
+    tests = tests_of_lines.TestsOfLines(tmp_path, "src/lightning_template", cap=40)
+    measured = {"imports": {"seconds": 1.0, "lines": {path: [1, 3]}}, "calls": {"seconds": 0.5, "lines": {path: [4]}}}
+    other = {"other": {"seconds": 0.1, "lines": {}}}
+    tests.known = {
+        "texts": {"now": source},
+        "files": {"tests/test_b.py": {"versions": {path: "now"}, "tests": {**measured, **other}}},
+    }
+    chosen = {fault.right: tests.of(fault) for fault in faults_of(path, source)}
+    assert chosen["3"] == {"calls": 0.5, "imports": 1.0}
+    assert chosen["LARGEST"] == {"calls": 0.5}

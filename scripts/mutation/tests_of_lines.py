@@ -4,6 +4,7 @@ A test file is measured again when it changes, or what it shares with others. Wh
 are found by comparing it with the text that was measured; what is new has the tests of the file around it.
 """
 
+import ast
 import difflib
 import hashlib
 import json
@@ -160,6 +161,8 @@ class TestsOfLines:
                 elif executed or mirrored:
                     around[test] = measured["seconds"]
                 others[test] = measured["seconds"]
+        if _runs_at_import(self.root / fault.path, first):  # in whichever test imports it; others use it as well
+            near = around | near
         room = Path("tests", *Path(fault.path).relative_to(self.package).parts[:-1])
         return next((self._fastest(tests, f"{room}/") for tests in (near, around, others) if tests), {})
 
@@ -188,6 +191,12 @@ class TestsOfLines:
             return {line: line for line in range(1, len(now) + 1)}
         blocks = difflib.SequenceMatcher(None, then, now, autojunk=False).get_matching_blocks()
         return {a + offset + 1: b + offset + 1 for a, b, size in blocks for offset in range(size)}
+
+
+def _runs_at_import(path: Path, line: int) -> bool:
+    """Tell whether a line lies in no function."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return not any(node.body[0].lineno <= line <= (node.end_lineno or 0) for node in functions)
 
 
 def _has_doctest(path: str, text: str) -> bool:

@@ -240,6 +240,12 @@ def test_damage_is_told_and_replaced(
     assert_good(data_dir)
 
 
+def test_what_lies_beside_a_good_file_is_not_read(data_dir: Path, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(raw, CONTENTS | PACKED)
+    monkeypatch.setattr(gzip, "open", lambda path: pytest.fail(f"{path} is read"))
+    assert_good(data_dir)
+
+
 def test_gzipped_copy_saves_a_damaged_file(data_dir: Path, raw: Path) -> None:
     fill(raw, CONTENTS | {IMAGES: b"?"} | {f"{IMAGES}.gz": PACKED[f"{IMAGES}.gz"]})
     files.obtain(data_dir, CHECKSUMS)

@@ -30,7 +30,7 @@ def write_samples(kind: str, path: Path, task: str) -> None:
         _write_images(path, generator)
         return
     inputs = generator.standard_normal((NUM_SAMPLES, 4)).astype(np.float32)
-    numbers = (inputs @ [1, -2, 0.5, 0] + 0.1 * generator.standard_normal(NUM_SAMPLES)).astype(np.float32)
+    numbers = generator.normal(inputs @ [1, -2, 0.5, 0], 0.1).astype(np.float32)
     is_high = numbers > 0
     if kind == "tensors":
         np.savez(path, inputs=inputs, targets=is_high.astype(np.int64) if task == "classification" else numbers)

@@ -50,7 +50,7 @@ class TableFile:
         names = self.names
         if len(names) == 1 and ";" in names[0]:
             raise ValueError(f"{path}: columns must be separated by commas or tabs, got {names[0]!r}")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"{path} has more than one column of the name {twice[0]!r}")
         if path.suffix in _DELIMITERS and all(_is_number(names).to_pylist()):
             raise ValueError(f"the first line of {path} must name the columns, got {', '.join(names)}")
