@@ -230,6 +230,17 @@ def test_right_predictions_are_no_mistakes(shown: Recorder) -> None:
     assert "images/samples" in shown.figures
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 3), (6,)])
+def test_pictures_are_of_images_alone(shape: tuple[int, ...]) -> None:
+    callback, module = Figures(), Known()
+    trainer: Any = SimpleNamespace(datamodule=Images())
+    callback._keep(module, PROBABILITIES, (torch.zeros(len(TARGETS), *shape), TARGETS))
+    titles = {title for title, _ in callback._drawings(trainer, module, "val")}
+    pictures_of_inputs = {"images/samples", "images/worst mistakes"}
+    assert titles & pictures_of_inputs == (pictures_of_inputs if len(shape) == 3 else set())
+    assert "classes/accuracy" in titles
+
+
 SWITCHES: dict[str, tuple[Any, set[str]]] = {
     "num_samples": (0, {"images/samples"}),
     "num_mistakes": (0, {"images/worst mistakes"}),
