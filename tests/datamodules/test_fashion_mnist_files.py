@@ -338,6 +338,14 @@ def test_endless_reply_is_cut_off(data_dir: Path, monkeypatch: pytest.MonkeyPatc
         assert "not complete" in fail(data_dir)
 
 
+def test_the_largest_reply_is_taken(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "MAX_BYTES", max(len(content) for content in PACKED.values()))
+    with mirror() as server:
+        monkeypatch.setattr(sources, "_mirrors", lambda: [server.url])
+        files.obtain(data_dir, CHECKSUMS)
+    assert_good(data_dir)
+
+
 def test_bomb_is_not_unpacked_to_its_end(data_dir: Path, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_BYTES", 1 << 19)
     fill(raw, {f"{IMAGES}.gz": gzip.compress(bytes(1 << 24))})
