@@ -5,6 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningCLI
 
 from lightning_template import cli
@@ -147,3 +149,13 @@ def test_a_checkpoint_is_taken_after_its_changes_were_said(
         assert ran == [subcommand]
     assert sorted(message.removeprefix("changed: ") for message in caplog.messages) == said
     assert [type(callback) for callback in trainer.callbacks] == [OptimizerOptions] * allowed
+
+
+def test_what_a_command_shall_do_now_is_not_saved_with_its_run() -> None:
+    now = "allow_changes allow_untrained ckpt_path config figure input invert output return_predictions test_after_fit"
+    config = Namespace(seed_everything=1, **dict.fromkeys([*now.split(), "verbose"], "x"))  # type: ignore[no-untyped-call]
+    parser = SimpleNamespace(dump=lambda config, **_: yaml.safe_dump(config.as_dict()))
+    template: Any = SimpleNamespace(subcommand="predict", config={"predict": config}, config_dump=config.as_dict())
+    template._parser, template._dump_config = lambda _: parser, lambda: None
+    for content in TemplateCLI._config_files(template).values():
+        assert yaml.safe_load(content) == {"seed_everything": 1}

@@ -14,6 +14,7 @@ from torch import nn
 
 from lightning_template.callbacks import BestAndLast, Dashboard
 from lightning_template.callbacks.watched import choose, mode_of
+from lightning_template.tasks import ClassificationTask, RegressionTask, SupervisedTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*does not have many workers")
 
@@ -62,6 +63,11 @@ def test_the_obvious_quantity_is_chosen(names: list[str], expected: tuple[str, s
 )  # fmt: skip
 def test_the_name_tells_the_mode(name: str, mode: str | None) -> None:
     assert mode_of(name) == mode
+
+
+@pytest.mark.parametrize(("task", "expected"), [(ClassificationTask, "max"), (RegressionTask, "min")])
+def test_a_task_means_by_its_monitor_what_its_name_says(task: type[SupervisedTask], expected: str) -> None:
+    assert task.mode == mode_of(task.monitor) == expected
 
 
 LOW = "loss error err mae mse rmse mape rmsle nll bce crps perplexity ppl cer wer fid ece brier lpips"

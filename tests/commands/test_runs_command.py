@@ -297,3 +297,12 @@ def test_pipes_in_place_of_files_do_not_wait(command: Command, workspace: Path) 
     (run / "state.json").unlink()
     (run / "state.json").write_text('{"state": "running"}')
     assert [found["state"] for found in listed(command)] == ["interrupted", "finished"]
+
+
+def test_show_as_json_has_all_that_is_shown(command: Command, workspace: Path) -> None:
+    run = make_run("a/version_0", 0.75)
+    shown = json.loads(command("runs", "show", "--json", "a").out)
+    assert shown["path"] == str(run)
+    assert shown["best"]["best_score"] == 0.75
+    assert shown["metrics"] == json.loads((run / "metrics.json").read_text())
+    assert (shown["config"], shown["overrides"]) == ("seed_everything: 0\n", "")

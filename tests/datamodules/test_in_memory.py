@@ -277,3 +277,17 @@ def test_data_stay_on_the_device_if_asked_to(on_device: bool, device: str) -> No
     loaders: list[Any] = [data.train_dataloader(), data.val_dataloader(), data.test_dataloader()]
     for loader in loaders:
         assert {part.device.type for batch in loader for part in batch} == {device}
+
+
+@pytest.mark.parametrize("stage", ["val", "test"])
+def test_each_rank_gets_its_part(stage: str) -> None:
+    found = []
+    for world_size, rank in ((1, 0), (2, 0), (2, 1)):
+        data = make_numbers()
+        data.setup("test")
+        data.trainer = SimpleNamespace(world_size=world_size, global_rank=rank)  # type: ignore[assignment]
+        found.append([number for batch in inputs_of(getattr(data, f"{stage}_dataloader")()) for number in batch])
+    alone, first, second = found
+    assert sorted(first + second) == sorted(alone)
+    assert first
+    assert second
