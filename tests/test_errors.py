@@ -10,6 +10,7 @@ from conftest import ROOT, Command
 from lightning_template import runs
 from lightning_template.command_line import read_command_line
 from lightning_template.datamodules import fashion_mnist_sources
+from lightning_template.errors import one_line, printable
 
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
 VALIDATED = ["fit", *OLS, "--data.val_fraction", "0.2"]
@@ -292,3 +293,16 @@ def test_names_that_are_good(workspace: Path) -> None:
         assert runs.create_run(workspace, name).is_dir()
     with pytest.raises(ValueError, match="one name without slashes"):
         runs.create_run(workspace, "../x")
+
+
+def test_what_steers_a_terminal_is_escaped() -> None:
+    assert printable("red: \x1b[31m, größer") == "red: \\x1b[31m, größer"
+
+
+def test_an_error_of_a_worker_is_its_last_and_its_first_line() -> None:
+    trace = (
+        "Caught KeyError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  x\nKeyError: 3"
+    )
+    assert one_line(RuntimeError(trace)) == "KeyError: 3 (KeyError in DataLoader worker process 0)"
+    assert one_line(RuntimeError("one\ntwo\n three")) == "one two three"
+    assert one_line(KeyboardInterrupt()) == "KeyboardInterrupt"

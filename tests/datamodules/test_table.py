@@ -150,6 +150,7 @@ TEXTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "empty cell": (HEAD + "3,,b\n", {}, "table.csv, line 3, column 'z': must hold a finite number, got ''"),
     "NaN": (HEAD + "NaN,1,b\n", {}, "line 3, column 'x': must hold a finite number, got 'NaN'"),
     "infinite": (HEAD + "1,-inf,b\n", {}, "line 3, column 'z': must hold a finite number, got '-inf'"),
+    "empty class in the first row": ("x,y\n1,\n2,b\n", {}, "line 2, column 'y': must name a class, got ''"),
     "empty class": (HEAD + "1,2,\n", {}, "line 3, column 'y': must name a class, got ''"),
     "empty number of a class": ("x,y\n1,1\n2,\n3,2\n", {}, "line 3, column 'y': must name a class, got ''"),
     "empty target": ("x,y\n1,1\n2,\n3,2\n", REGRESSION, "line 3, column 'y': must hold a finite number, got ''"),
