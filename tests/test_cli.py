@@ -136,7 +136,9 @@ def test_the_command_line_wins_over_config_and_config_over_checkpoint(command: C
     assert (data["low"], data["noise"], data["slope"]) == (-1.0, 2.0, 9.0)
 
 
-@pytest.mark.parametrize("where", ["best", "last", "run", "file"])
+@pytest.mark.parametrize(
+    "where", ["best", "run", *(pytest.param(where, marks=pytest.mark.slow) for where in ("last", "file"))]
+)
 def test_every_word_for_a_checkpoint(where: str, command: Command) -> None:
     assert command("fit", *VALIDATED).status == 0
     word = {"run": str(RUN), "file": str(RUN / "checkpoints" / "last.ckpt")}.get(where, where)

@@ -123,9 +123,8 @@ LINES: dict[str, tuple[Callable[[], nn.Module], nn.Module, Callable[[nn.Module],
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == "adam" else [pytest.mark.slow]) for name in LINES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LINES)
 def test_a_line_recipe_equals_a_plain_loop(name: str, command: Command) -> None:
     assert command("fit", "--config", ROOT / f"configs/line/{name}.yaml", "--data.shuffle=false").status == 0
     torch.manual_seed(SEEDS.get(name, 0))

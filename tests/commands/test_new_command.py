@@ -26,7 +26,12 @@ def files_in(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "data"), [("classification", "image-folder"), ("regression", "csv"), ("custom", "custom")]
+    ("kind", "data"),
+    [
+        ("classification", "image-folder"),
+        pytest.param("regression", "csv", marks=pytest.mark.slow),
+        pytest.param("custom", "custom", marks=pytest.mark.slow),
+    ],
 )
 def test_the_printed_command_trains(kind: str, data: str, command: Command) -> None:
     result = command("new", "task", "FlowerSpecies", "--kind", kind, "--data", data)

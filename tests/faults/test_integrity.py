@@ -234,7 +234,10 @@ def test_a_run_whose_directory_goes_away_ends(step: int, how: str, command: Comm
         assert resumed.status == 0
 
 
-@pytest.mark.parametrize(("subcommand", "value"), [("test", "nan"), ("validate", "inf"), ("test", "-inf")])
+@pytest.mark.parametrize(
+    ("subcommand", "value"),
+    [("test", "nan"), ("validate", "inf"), pytest.param("test", "-inf", marks=pytest.mark.slow)],
+)
 def test_a_loss_that_is_not_finite_is_no_result(subcommand: str, value: str, run: Path, command: Command) -> None:
     best = CHECKPOINTS / "best.ckpt"
     content = load("best")

@@ -79,7 +79,7 @@ def inject(name: str, **arguments: object) -> list[str]:
     ("number", "step"),
     [
         (signal.SIGTERM, 13),
-        (signal.SIGINT, 39),
+        pytest.param(signal.SIGINT, 39, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 28, marks=pytest.mark.slow),
         pytest.param(signal.SIGTERM, 59, marks=pytest.mark.slow),
