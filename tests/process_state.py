@@ -17,6 +17,12 @@ import torch
 LIMITS = {name: getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning_template")
 
+OF_OTHERS = ("PYTEST_CURRENT_TEST", "TORCHINDUCTOR_", "_TORCHINDUCTOR_")
+"""Beginnings of the names that pytest sets, and torch's compiler once it was used."""
+
+VENDORED = "setuptools/_vendor"
+"""End of the path that setuptools adds when torch's compiler imports it."""
+
 OTHERS = {signal.SIGCHLD, signal.SIGALRM}
 """Signals that torch handles for good, once a loader had workers, and pytest-timeout."""
 
@@ -25,8 +31,13 @@ def process_state() -> dict[str, Any]:
     """Return the settings by their names."""
     return {
         "working directory": Path.cwd(),
-        "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
-        "arguments": (sys.argv[:], sys.path[:], sys.dont_write_bytecode, sys.excepthook),
+        "environment": {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)},
+        "import path": [path for path in sys.path if not path.endswith(VENDORED)],
+        "arguments": (
+            sys.argv[:],
+            sys.dont_write_bytecode,
+            sys.excepthook,
+        ),
         "umask": _umask(),
         "limits": {name: resource.getrlimit(limit) for name, limit in LIMITS.items()},
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals() - OTHERS},

@@ -20,7 +20,7 @@ ALLOWED = {
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
     | {f"lightning_template.{name}" for name in ("errors", "loops", "tasks")},
     "callbacks": {"torch", "torchmetrics", "lightning", "filelock", "matplotlib", "pyarrow", "tqdm", "yaml"}
-    | {f"lightning_template.{name}" for name in ("changes", "digests", "errors", "files", "loops", "runs")},
+    | {f"lightning_template.{name}" for name in ("changes", "digests", "errors", "files", "loops", "runs", "signals")},
     "files": set(),
     "digests": set(),
     "rehearsal": {"torch", "lightning", "numpy"}

@@ -4,7 +4,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,21 @@ def git(*args: str) -> str:
     return subprocess.run(["git", *who, *args], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def own_version() -> str | None:
+    """Return the version of this project; None where it is used without having been installed."""
+    try:
+        return version(environment.PACKAGES[0])
+    except PackageNotFoundError:
+        return None
+
+
 def test_the_environment_is_that_of_this_process(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
     monkeypatch.setattr(sys, "argv", ["lightning-template", "fit"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     found = environment.describe_environment()
-    assert found.pop("packages") == {name: version(name) for name in environment.PACKAGES}
+    installed = {name: version(name) for name in environment.PACKAGES[1:]}
+    assert found.pop("packages") == {environment.PACKAGES[0]: own_version(), **installed}
     started = datetime.fromisoformat(found.pop("started"))
     assert timedelta(0) <= datetime.now(UTC) - started < timedelta(minutes=5)
     assert found == {

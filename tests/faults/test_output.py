@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -64,6 +65,7 @@ def test_killed_while_a_checkpoint_is_written(
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "tempdir", temporary)
         assert child_command(*FIT, *inject("KillInSave", number=6, share=share)).status == -9
+    time.sleep(1)  # TensorBoard reads files in the order of their names, which begin with the second
     (part,) = unfinished_files(RUN)
     assert not is_whole(part)  # what torch wrote of it has no digest yet
     assert is_whole(RUN / "checkpoints" / "last.ckpt")

@@ -71,7 +71,7 @@ def test_a_signal_before_the_first_step_interrupts_the_run(command: Command) -> 
 def test_a_signal_that_something_caught_is_not_lost(command: Command) -> None:
     stopped = command(*DATA, f"--data.number={TERM}", "--data.phase=setup", "--data.swallowed=true")
     assert stopped.status == 143
-    assert state()["steps"] == 0
+    assert not Path("lightning_logs").exists()
 
 
 SLOW_HOOKS = [pytest.param(hook, marks=pytest.mark.slow) for hook in ("on_train_start", "on_train_epoch_end")]

@@ -22,6 +22,7 @@ from lightning_template.callbacks.tensorboard import EventLogger
 from lightning_template.digests import dump_json, sign_text
 from lightning_template.errors import one_line
 from lightning_template.files import HeldFolder, refusal, write_text
+from lightning_template.signals import stop_signals
 
 _logger = logging.getLogger("lightning_template")
 
@@ -72,11 +73,12 @@ class RunDirectory(Callback):
     def _enter(self, trainer: Trainer) -> None:
         if self._entered or trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
             return
-        if trainer.is_global_zero:
-            self._open(is_fitting=trainer.state.fn == TrainerFn.FITTING)
-        self.run = trainer.strategy.broadcast(self.run)
-        assert self.run is not None
-        self._entered = True
+        with stop_signals.hold():  # otherwise a signal may leave half a directory, or one that says it is running
+            if trainer.is_global_zero:
+                self._open(is_fitting=trainer.state.fn == TrainerFn.FITTING)
+            self.run = trainer.strategy.broadcast(self.run)
+            assert self.run is not None
+            self._entered = True
         profiler = trainer.profiler  # type: ignore[attr-defined]
         if profiler.dirpath in (None, trainer.default_root_dir):  # where Lightning puts it without a logger
             profiler.dirpath = self.run
