@@ -33,11 +33,7 @@ def process_state() -> dict[str, Any]:
         "working directory": Path.cwd(),
         "environment": {name: value for name, value in os.environ.items() if not name.startswith(OF_OTHERS)},
         "import path": [path for path in sys.path if not path.endswith(VENDORED)],
-        "arguments": (
-            sys.argv[:],
-            sys.dont_write_bytecode,
-            sys.excepthook,
-        ),
+        "arguments": (sys.argv[:], sys.dont_write_bytecode, sys.excepthook),
         "umask": _umask(),
         "limits": {name: resource.getrlimit(limit) for name, limit in LIMITS.items()},
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals() - OTHERS},

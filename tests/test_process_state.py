@@ -20,7 +20,8 @@ from process_state import process_state
 CHANGES: dict[str, Callable[[], object]] = {
     "working directory": lambda: os.chdir("/"),
     "environment": lambda: os.environ.update(LEFT="1"),
-    "arguments": lambda: sys.path.append("left"),
+    "import path": lambda: sys.path.append("left"),
+    "arguments": lambda: sys.argv.append("left"),
     "umask": lambda: os.umask(0o013),
     "limits": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (99, resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
     "signals": lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
