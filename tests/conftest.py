@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import logging
 import os
+import signal
 import struct
 import sys
 import warnings
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 NUM_TRAIN, NUM_TEST = 96, 32
 
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, which the signals' tests would inherit
 torch.set_num_threads(1)  # two workers of two threads each on two cores take three times as long
 # Before fakes of a GPU, for which autograd would start threads, so that checks could not fork.
 torch.ones(1, requires_grad=True).sum().backward()  # type: ignore[no-untyped-call]
