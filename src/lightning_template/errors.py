@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import pkgutil
 import re
 import signal
 from collections.abc import Iterable
@@ -136,8 +137,7 @@ def _kind(kind: str) -> str:
 
 def _parameters(class_path: str) -> list[str]:
     """Return the names of a class's or function's parameters, those of its bases included."""
-    module, _, name = class_path.rpartition(".")
-    target = getattr(importlib.import_module(module), name)
+    target = pkgutil.resolve_name(class_path)
     functions = [vars(base).get("__init__") for base in target.__mro__[:-1]] if isinstance(target, type) else [target]
     parameters = [p for function in functions if function for p in inspect.signature(function).parameters.values()]
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name != "self"]

@@ -1,6 +1,6 @@
 """What a configuration changes: it without everything that is as the classes have it by default."""
 
-import importlib
+import pkgutil
 from functools import cache
 from typing import Any
 
@@ -33,8 +33,7 @@ def strip_defaults(value: Any) -> Any:
 @cache
 def _defaults(class_path: str) -> dict[str, Any]:
     """Return the defaults of a class's or function's parameters; those without one count as None."""
-    module, _, name = class_path.rpartition(".")
-    target = getattr(importlib.import_module(module), name)
+    target = pkgutil.resolve_name(class_path)
     parser = ArgumentParser(exit_on_error=False)
     add = parser.add_class_arguments if isinstance(target, type) else parser.add_function_arguments
     add(target, fail_untyped=False)

@@ -44,9 +44,7 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
                 _check_config(run)
                 return _first_whole(files)
     looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
-    has_last = any(
-        (run / "checkpoints" / "last.ckpt").is_file() for run in runs
-    )  # those that watch nothing have no best
+    has_last = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)  # a run that watches nothing
     hint = "there is a last.ckpt: --ckpt_path last" if has_last else "train first, or name another `ckpt_path`"
     raise ValueError(f"no {' or '.join(words)}.ckpt in {looked}: {hint}")
 

@@ -1,9 +1,9 @@
 """Checks of a parsed configuration, before anything that it names is built."""
 
-import importlib
 import inspect
 import math
 import os
+import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
@@ -114,10 +114,9 @@ def _check_no_null(key: str, class_path: str, arguments: Mapping[str, Any]) -> N
 
 def _types(class_path: str) -> dict[str, Any]:
     """Return the types of the parameters of a class or function whose default is not None, as far as they are known."""
-    module, _, name = class_path.rpartition(".")
     types: dict[str, Any] = {}
     try:
-        target = getattr(importlib.import_module(module), name)
+        target = pkgutil.resolve_name(class_path)
         bases = reversed(target.__mro__) if isinstance(target, type) else [target]
         functions = [vars(base).get("__init__") for base in bases] if isinstance(target, type) else list(bases)
         for function in filter(inspect.isroutine, functions):

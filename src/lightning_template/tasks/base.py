@@ -1,8 +1,6 @@
 """The loop, written once: what training, validation, test and prediction do with a batch."""
 
-import functools
 import warnings
-from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from lightning.pytorch import LightningModule
@@ -12,23 +10,12 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from lightning_template.loops import is_watched, run_in_executions
+from lightning_template.tasks.hooks import complete_hooks
 from lightning_template.tasks.measures import Measures
 from lightning_template.tasks.plain import constructor_frame, plain_values
 from lightning_template.tasks.schedule import build_lr_scheduler, build_optimizer, check_factory
 
 Batch = tuple[Tensor, Tensor]
-
-
-def _completed(hook: Callable[..., None], base: Callable[..., None]) -> Callable[..., None]:
-    """Return a hook that also does what its base does."""
-
-    @functools.wraps(hook)
-    def both(*args: Any, **kwargs: Any) -> None:
-        hook(*args, **kwargs)
-        base(*args, **kwargs)
-
-    both.completed = True  # type: ignore[attr-defined]  # a mark
-    return both
 
 
 class SupervisedTask(LightningModule):
@@ -94,10 +81,7 @@ class SupervisedTask(LightningModule):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let subclasses override `setup` and `on_save_checkpoint` without `super()`: what they do here is done too."""
         super().__init_subclass__(**kwargs)
-        for name in ("setup", "on_save_checkpoint"):
-            hook, base = getattr(cls, name), getattr(SupervisedTask, name)
-            if hook is not base and not hasattr(hook, "completed"):
-                setattr(cls, name, _completed(hook, base))
+        complete_hooks(cls, SupervisedTask, ("setup", "on_save_checkpoint"))
 
     def configure_metrics(self) -> MetricCollection:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""

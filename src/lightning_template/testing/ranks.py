@@ -43,13 +43,14 @@ def in_two_ranks(work: Work) -> Any:
         CheckSkipped: If this process cannot be forked, nor `work` sent to another one.
         ProcessRaisedException: If it fails; the last line of the message is that of the error.
     """
-    folder = Path(tempfile.mkdtemp())
-    if can_fork():
-        torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
-        start_processes(partial(_rank, work, folder), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
-    else:
-        _start_new_processes(work, folder)
-    return torch.load(folder / "result.pt", weights_only=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        if can_fork():
+            torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+            start_processes(partial(_rank, work, folder), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
+        else:
+            _start_new_processes(work, folder)
+        return torch.load(folder / "result.pt", weights_only=True)
 
 
 def can_fork() -> bool:

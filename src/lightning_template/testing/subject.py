@@ -1,8 +1,8 @@
 """What is checked: a task and its data, made anew for each look, and run through a quiet Trainer."""
 
 import copy
-import importlib
 import inspect
+import pkgutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
@@ -324,8 +324,7 @@ def construct_again(task: LightningModule) -> LightningModule:
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
             hparams = {name: value for name, value in hparams.items() if name in parameters}  # as Lightning does
         return type(task)(**hparams)
-    module, _, name = instantiator.rpartition(".")
-    made: LightningModule = getattr(importlib.import_module(module), name)(type(task), hparams)
+    made: LightningModule = pkgutil.resolve_name(instantiator)(type(task), hparams)
     return made
 
 
