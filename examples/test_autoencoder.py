@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from examples.autoencoder import Autoencoder, AutoencoderTask, ImagesDataModule
-from lightning_template import __main__
 from lightning_template.datamodules import FashionMNISTDataModule
+from lightning_template.engine.cli import main as __main__
 from lightning_template.testing import parametrize_checks
 
 CONFIG = Path(__file__).with_name("autoencoder.yaml")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from examples.shapes import MultiLabelTask, ShapesDataModule
-from lightning_template import __main__
+from lightning_template.engine.cli import main as __main__
 from lightning_template.networks import ConvNet
 from lightning_template.testing import parametrize_checks
 

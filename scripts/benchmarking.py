@@ -17,8 +17,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from lightning_template.__main__ import main
 from lightning_template.callbacks import Figures
+from lightning_template.engine.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 

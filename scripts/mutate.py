@@ -50,7 +50,7 @@ class Chosen:
 def room_of(path: str) -> str:
     """Return the name under which a file is counted: its folder in the package, or its own."""
     inside = Path(path).relative_to(PACKAGE).parts if path.startswith(PACKAGE) else (path,)
-    return inside[0].removesuffix(".py")
+    return inside[inside[0] == "engine"].removesuffix(".py")
 
 
 def all_faults(root: Path, paths: list[str]) -> list[Fault]:
@@ -78,11 +78,11 @@ def changed_lines(root: Path, revision: str) -> dict[str, set[int]]:
 
 
 def sample_of(faults: list[Fault], number: int, seed: int) -> list[Fault]:
-    """Draw faults. A change elsewhere in the source leaves most of the sample as it is."""
+    """Draw faults. A change elsewhere, or a move of the file, leaves most of the sample as it is."""
     occurrences: dict[tuple[str, ...], int] = defaultdict(int)
     keyed = []
     for fault in faults:
-        what = (fault.path, fault.place, fault.kind, fault.right, fault.wrong)
+        what = (Path(fault.path).name, fault.place, fault.kind, fault.right, fault.wrong)
         occurrences[what] += 1
         keyed.append((hashlib.sha256(repr((seed, what, occurrences[what])).encode()).digest(), fault))
     return [fault for _, fault in sorted(keyed, key=lambda pair: pair[0])[:number]]

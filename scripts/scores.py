@@ -20,8 +20,8 @@ import numpy as np
 import yaml
 
 from benchmarking import machine
-from lightning_template import runs
 from lightning_template.datamodules import LineDataModule
+from lightning_template.engine.runs import directories as runs
 from lightning_template.load import load_run
 
 ROOT = Path(__file__).parents[1]

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_template import __main__
-from lightning_template.datamodules import fashion_mnist_files
+from lightning_template.engine.cli import main as __main__
+from lightning_template.engine.files import fashion_mnist_files
 from process_state import LOGGERS, changes, process_state
 
 ROOT = Path(__file__).parents[1]

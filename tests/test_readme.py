@@ -120,7 +120,7 @@ def test_every_experiment_is_in_the_table(path: Path) -> None:
 
 
 def test_counts_and_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("loops", "testing"):
+    for folder in ("engine/loops", "testing"):
         monkeypatch.syspath_prepend(ROOT / "tests" / folder)
     mutants, resume = import_module("mutants").MUTANTS, import_module("test_resume").CASES
     text = " ".join(README.split())

@@ -8,11 +8,11 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
 
-from lightning_template.callbacks.data_digests import change_of_data, describe_data
-from lightning_template.checkpoints import check_checkpoint
-from lightning_template.command_line import read_config
-from lightning_template.errors import shorten
-from lightning_template.resolve import resolve_checkpoint, run_of
+from lightning_template.engine.callbacks.data_digests import change_of_data, describe_data
+from lightning_template.engine.cli.command_line import read_config
+from lightning_template.engine.process.errors import shorten
+from lightning_template.engine.runs.checkpoints import check_checkpoint
+from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
 
 _logger = logging.getLogger("lightning_template")
 

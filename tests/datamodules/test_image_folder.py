@@ -15,7 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from conftest import Command
 from lightning_template.datamodules import ImageFolderDataModule
-from lightning_template.datamodules.augmentation import RandomHorizontalFlip
+from lightning_template.transforms import RandomHorizontalFlip
 
 SIZE = (5, 6)
 FORKS = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")

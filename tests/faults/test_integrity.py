@@ -13,8 +13,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from test_runs_that_stop import FIT, RUN, inject, load
 
 from conftest import Command
-from lightning_template.digests import load_json
-from lightning_template.runs import read_json
+from lightning_template.engine.runs.digests import load_json
+from lightning_template.engine.runs.directories import read_json
 
 CHECKPOINTS = RUN / "checkpoints"
 

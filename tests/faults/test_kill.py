@@ -11,7 +11,7 @@ import torch
 from test_runs_that_stop import RUN, curves, load
 
 from conftest import ROOT, Command
-from lightning_template.digests import is_whole
+from lightning_template.engine.runs.digests import is_whole
 
 FIT = [
     "fit",

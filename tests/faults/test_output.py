@@ -13,8 +13,8 @@ from injected import limit_files
 from test_runs_that_stop import FIT, RUN, curves, inject, load, nothing_is_half_written
 
 from conftest import Command
-from lightning_template.digests import is_whole
-from lightning_template.runs import unfinished_files
+from lightning_template.engine.runs.digests import is_whole
+from lightning_template.engine.runs.directories import unfinished_files
 
 
 @pytest.mark.parametrize("where", ["/proc/nowhere", "a_file"])

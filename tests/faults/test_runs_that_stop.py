@@ -12,7 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import ROOT, Command, Result
-from lightning_template.digests import is_whole
+from lightning_template.engine.runs.digests import is_whole
 
 FIT = [
     "fit",

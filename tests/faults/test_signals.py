@@ -16,9 +16,9 @@ from lightning.pytorch import Callback
 from test_runs_that_stop import FIT, RUN, assert_ends_as_if_never_stopped, inject, nothing_is_half_written
 
 from conftest import ROOT, Command
-from lightning_template import signals
-from lightning_template.errors import Stopped
-from lightning_template.signals import StopSignals, stop_signals
+from lightning_template.engine.process import signals
+from lightning_template.engine.process.errors import Stopped
+from lightning_template.engine.process.signals import StopSignals, stop_signals
 
 TERM = int(signal.SIGTERM)
 LINE = f"--config={ROOT / 'configs/line/adam.yaml'}"

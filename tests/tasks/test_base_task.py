@@ -20,9 +20,9 @@ from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlatea
 from torchmetrics import MeanAbsoluteError, MetricCollection
 
 from lightning_template.datamodules import LineDataModule
+from lightning_template.engine.tasks.hyper_parameters import is_plain, plain_values
 from lightning_template.networks import MLP
 from lightning_template.tasks import SupervisedTask
-from lightning_template.tasks.plain import is_plain, plain_values
 
 OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 OPTIMIZERS: dict[str, OptimizerFactory] = {

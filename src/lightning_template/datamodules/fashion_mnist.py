@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules import fashion_mnist_files as files
-from lightning_template.datamodules.data_files import DataDigest
-from lightning_template.datamodules.image_files import ImageFiles, find_images, read_images
 from lightning_template.datamodules.in_memory import InMemoryDataModule
-from lightning_template.datamodules.loading import Inputs
+from lightning_template.engine.batches import Inputs
+from lightning_template.engine.files import DataDigest, ImageFiles, find_images, read_images
+from lightning_template.engine.files import fashion_mnist_files as files
 
 MEAN, STD = 0.2860, 0.3530
 """Mean and standard deviation of the pixels of the 60,000 training images, on a scale of [0, 1]."""

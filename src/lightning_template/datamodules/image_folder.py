@@ -8,11 +8,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.data_files import MAX_HASHED_BYTES, DataDigest, check_regular, digest_of_folder
-from lightning_template.datamodules.image_files import SUFFIXES, ImageFiles, find_images, images_among, read_images
 from lightning_template.datamodules.in_memory import Split
-from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule
+from lightning_template.engine.batches import Inputs
+from lightning_template.engine.files import (
+    MAX_HASHED_BYTES,
+    SUFFIXES,
+    DataDigest,
+    ImageFiles,
+    check_regular,
+    digest_of_folder,
+    find_images,
+    images_among,
+    read_images,
+)
 
 MAX_MEASURED = 10_000
 """Number of training images, evenly spread, whose mean and standard deviation stand for those of all."""

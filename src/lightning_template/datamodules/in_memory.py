@@ -9,9 +9,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_template.datamodules.augmentation import Augmentation
-from lightning_template.datamodules.data_files import DataDigest
-from lightning_template.datamodules.loading import (
+from lightning_template.engine.batches import (
     BatchOrder,
     InMemoryLoader,
     InputBatches,
@@ -19,6 +17,8 @@ from lightning_template.datamodules.loading import (
     TensorBatches,
     split_indices,
 )
+from lightning_template.engine.files import DataDigest
+from lightning_template.transforms import Augmentation
 
 Loader = InMemoryLoader | DataLoader[tuple[Tensor, Tensor]]
 Split = tuple[Inputs, Tensor]

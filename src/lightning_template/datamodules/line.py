@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule, only_file
-from lightning_template.datamodules.loading import Inputs
-from lightning_template.datamodules.table_file import TableFile
+from lightning_template.engine.batches import Inputs
+from lightning_template.engine.files import TableFile
 
 
 class LineDataModule(InMemoryDataModule):

@@ -1,15 +1,12 @@
 """What datamodules share that read people's own data: inputs scaled by what the training samples are like."""
 
-import difflib
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_template.datamodules.in_memory import CHUNK_BYTES, InMemoryDataModule
-from lightning_template.datamodules.loading import Inputs
+from lightning_template.engine.batches import Inputs
 
 
 class NormalizedDataModule(InMemoryDataModule):
@@ -86,11 +83,3 @@ def check_targets_differ(where: str, targets: Tensor) -> None:
     """
     if all((part == targets[0]).all() for part in torch.split(targets, 4096)):  # ends at the first that differs
         raise ValueError(f"{where}: the target is the same in all {len(targets)} samples: there is nothing to learn")
-
-
-def not_found(path: Path, kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that a file does not have, which says what it has."""
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ";"
-    return ValueError(f"{path} has no {kind} {name!r}{hint} It has {', '.join(map(repr, names))}")

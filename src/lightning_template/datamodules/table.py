@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 import torch
 
-from lightning_template.datamodules.data_files import DataDigest, digest_of_file
 from lightning_template.datamodules.in_memory import Split, only_file
-from lightning_template.datamodules.loading import Inputs
 from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
-from lightning_template.datamodules.table_file import TableFile
+from lightning_template.engine.batches import Inputs
+from lightning_template.engine.files import DataDigest, TableFile, digest_of_file
 
 _logger = logging.getLogger(__name__)
 

@@ -12,11 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.claims import check_claims
-from lightning_template.datamodules.data_files import DataDigest, check_archive, check_regular, digest_of_archive
 from lightning_template.datamodules.in_memory import Split, only_file
-from lightning_template.datamodules.loading import Inputs
-from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ, not_found
+from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
+from lightning_template.engine.batches import Inputs
+from lightning_template.engine.files import (
+    DataDigest,
+    check_archive,
+    check_claims,
+    check_regular,
+    digest_of_archive,
+    not_found,
+)
 
 _WIDER = {torch.bool: torch.float32} | dict.fromkeys((torch.uint16, torch.uint32, torch.uint64), torch.int64)
 """Dtypes that torch can hardly compute with, and what they become."""

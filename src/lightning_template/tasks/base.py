@@ -9,11 +9,16 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from lightning_template.loops import is_watched, run_in_executions
-from lightning_template.tasks.hooks import complete_hooks
-from lightning_template.tasks.measures import Measures
-from lightning_template.tasks.plain import constructor_frame, plain_values
-from lightning_template.tasks.schedule import build_lr_scheduler, build_optimizer, check_factory
+from lightning_template.engine.loops import is_watched, run_in_executions
+from lightning_template.engine.measures import Measures
+from lightning_template.engine.tasks import (
+    build_lr_scheduler,
+    build_optimizer,
+    check_factory,
+    complete_hooks,
+    constructor_frame,
+    plain_values,
+)
 
 Batch = tuple[Tensor, Tensor]
 

@@ -12,7 +12,7 @@ from multiprocessing.util import get_temp_dir
 import numpy as np
 import torch
 
-from lightning_template.loops.random_state import random_state, set_random_state
+from lightning_template.engine.loops.random_state import random_state, set_random_state
 
 LOGGERS = ("lightning.pytorch", "lightning.fabric", "lightning_template", "torch.multiprocessing")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from torch.multiprocessing.spawn import ProcessRaisedException
 
-from lightning_template.errors import nearest, one_line
+from lightning_template.engine.process.errors import nearest, one_line
 from lightning_template.testing.checks import CHECKS
 from lightning_template.testing.isolation import undisturbed
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped

@@ -1,0 +1,48 @@
+"""Ends a run that has diverged."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_template.engine.loops import Boundary
+
+
+class FiniteLoss(Boundary):
+    """Fails a run whose loss is not finite; looks at it whenever something is logged, and at the end of an epoch."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look at the loss.
+
+        Raises:
+            FloatingPointError: If it is infinite or not a number.
+        """
+        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if not (trainer._logger_connector.should_update_logs or is_last):  # each look waits for a GPU
+            return
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if isinstance(loss, Tensor) and not torch.isfinite(loss).all():
+            raise FloatingPointError(
+                f"the loss is {loss.item()} after step {trainer.global_step}: "
+                "lower the learning rate, or look for such values in the data"
+            )
+
+
+def check_losses(metrics: Mapping[str, Tensor]) -> None:
+    """Check what a validation or a test measured.
+
+    Args:
+        metrics: Logged quantities by name.
+
+    Raises:
+        FloatingPointError: If one whose name says that it is a loss is infinite or not a number.
+    """
+    for name, value in metrics.items():
+        if "loss" in name.lower() and not torch.isfinite(value).all():
+            raise FloatingPointError(
+                f"{name} is {value.item()}, so no metrics are kept: look for such values in the data and the weights"
+            )

@@ -1,0 +1,1 @@
+"""The command line: options, configurations, and the Trainer that is built from them."""

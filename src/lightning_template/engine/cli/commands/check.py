@@ -1,0 +1,74 @@
+"""`lightning-template check`: whether the task and the data of a configuration are sound."""
+
+import dataclasses
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lightning_template.engine.cli.command_line import read_command_line
+
+if TYPE_CHECKING:
+    from lightning_template.testing import CheckResult
+
+HELP = """\
+usage: lightning-template check --config FILE [--json] [options]
+
+Builds the task and the data as fit would, looks at a few batches on the CPU, and tells what is wrong with them: loss,
+gradients, leaks, metrics, checkpoints, export and more. Trains no run and writes nothing.
+
+  --config FILE        experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
+  --json               print JSON
+  --model.KEY VALUE    any argument of the task; so are all other options those of fit
+
+Exit status: 0 if all checks passed or do not apply, 1 if one failed, 2 if task or data cannot be built.
+"""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        args: What follows `check` on the command line.
+
+    Returns:
+        Exit status: 0 if no check failed, otherwise 1.
+
+    Raises:
+        ValueError: If the command line or the configuration is not valid.
+    """
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(HELP)
+        return 0
+    command_line = read_command_line(["fit", *(arg for arg in args if arg != "--json")])
+    if "--ckpt_path" in command_line.args:
+        raise ValueError("`check` looks at untrained tasks: leave out --ckpt_path")
+    from lightning_template.engine.cli.trainer_cli import factories  # takes seconds: imports torch
+    from lightning_template.testing import ChecksFailed, check_task
+
+    try:
+        results = check_task(*factories(command_line))
+    except ChecksFailed as error:
+        results = error.results
+    if "--json" in args:
+        sys.stdout.write(json.dumps([dataclasses.asdict(result) for result in results], indent=2) + "\n")
+    else:
+        _print_table(results)
+    return int(any(result.outcome == "failed" for result in results))
+
+
+def _print_table(results: Sequence["CheckResult"]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    styles = {"passed": "green", "failed": "bold red", "skipped": "dim"}  # nothing is expected to fail here
+    table = Table(Column("check", no_wrap=True), "outcome", "seconds", "message", box=None)
+    for result in results:
+        table.add_row(
+            result.check, Text(result.outcome, styles[result.outcome]), f"{result.seconds:.1f}", Text(result.message)
+        )
+    Console(file=sys.stdout).print(table)
+    counts = Counter(result.outcome for result in results)
+    sys.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()) + "\n")

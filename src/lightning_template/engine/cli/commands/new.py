@@ -1,0 +1,49 @@
+"""`lightning-template new`: writes a task with data, configuration and test, or a whole project. Imports no torch."""
+
+import sys
+from collections.abc import Sequence
+
+from lightning_template.engine.cli.commands.new_project import new_project
+from lightning_template.engine.cli.commands.new_task import DATA, KINDS, new_task
+from lightning_template.engine.cli.commands.parser import CommandParser
+
+HELP = f"""\
+usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
+       lightning-template new project NAME DIR
+
+  task       write a task, a datamodule, a configuration and a test, which pass and train as they are
+  project    make a project of your own from this one, under another name, with a git history of its own
+
+  --kind KIND    {", ".join(KINDS)} ({KINDS[0]} if not given)
+  --data DATA    {", ".join(DATA)} ({DATA[0]} if not given)
+  --path DIR     project, package or folder to write into; the working directory if not given
+"""
+
+
+def main(args: Sequence[str]) -> None:
+    """Run the command.
+
+    Args:
+        args: What follows `new` on the command line.
+
+    Raises:
+        ValueError: If the command line is not valid, or something is in the way.
+    """
+    if "-h" in args or "--help" in args:
+        sys.stdout.write(HELP)
+        return
+    parser = CommandParser("new")
+    commands = parser.add_subparsers(dest="command", required=True)
+    task = commands.add_parser("task")
+    task.add_argument("name")
+    task.add_argument("--kind", choices=KINDS, default=KINDS[0])
+    task.add_argument("--data", choices=DATA, default=DATA[0])
+    task.add_argument("--path", default=".")
+    project = commands.add_parser("project")
+    project.add_argument("name")
+    project.add_argument("folder")
+    options = parser.parse_args(args)
+    if options.command == "task":
+        sys.stdout.write(new_task(options.name, options.kind, options.data, options.path))
+    else:
+        sys.stdout.write(new_project(options.name, options.folder))

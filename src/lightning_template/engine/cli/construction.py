@@ -1,0 +1,66 @@
+"""Makes the classes that a configuration names, and knows which of them failed: jsonargparse may tell of other errors.
+
+Where an option may be of several types, such as a logger, a list of loggers or a bool, jsonargparse tries them all, and
+reports that a value fits none. That the constructor of one has failed is somewhere within its report, as text.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningCLI, _InstantiatorFn
+
+from lightning_template.engine.process.errors import one_line
+
+
+class Construction:
+    """Calls the classes that a parser makes; models and data as Lightning does, which keeps their configuration.
+
+    Args:
+        cli: What asks for the classes.
+    """
+
+    def __init__(self, cli: LightningCLI) -> None:
+        self._failure: Exception | None = None
+        self._class_path = ""
+        self._of_lightning = {"model": LightningModule, "data": LightningDataModule}
+        self._cli = cli
+
+    def take_over(self, parser: ArgumentParser) -> None:
+        """Have a parser's classes made here."""
+        for key, kind in self._of_lightning.items():
+            parser.add_instantiator(self._calling(_InstantiatorFn(cli=self._cli, key=key)), kind, subclasses=True)
+        parser.add_instantiator(self._calling(None), object, subclasses=True)
+
+    def forget(self) -> None:
+        """Forget failures: all classes were made, after another attempt at some of them."""
+        self._failure = None
+
+    def failure(self) -> ValueError | None:
+        """Return what the first constructor that failed has to say, on one line."""
+        error = self._failure
+        if error is None:
+            return None
+        is_users = isinstance(error, (ValueError, MisconfigurationException))
+        reason = one_line(error)
+        kind = "" if reason == type(error).__name__ else f"{type(error).__name__}: "
+        found = ValueError(reason if is_users else f"{self._class_path} cannot be made: {kind}{reason}")
+        found.__cause__ = error
+        return found
+
+    def _calling(self, of_lightning: Callable[..., Any] | None) -> Callable[..., Any]:
+        def call(class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any) -> Any:
+            try:
+                if of_lightning is None:
+                    return class_type(*args, **kwargs)
+                return of_lightning(
+                    class_type, *args, applied_instantiation_links=applied_instantiation_links, **kwargs
+                )
+            except Exception as error:
+                if self._failure is None:
+                    self._failure, self._class_path = error, f"{class_type.__module__}.{class_type.__qualname__}"
+                raise
+
+        return call

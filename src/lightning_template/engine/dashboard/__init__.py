@@ -1,0 +1,1 @@
+"""The dashboard in TensorBoard: its layout, curves and figures."""

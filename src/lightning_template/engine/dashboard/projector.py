@@ -1,0 +1,44 @@
+"""Features of samples, in TensorBoard's Projector."""
+
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor, nn
+
+from lightning_template.engine.callbacks.observer import untouched
+from lightning_template.engine.callbacks.tensorboard import experiments
+from lightning_template.engine.dashboard.kinds import are_images, known_names, pair
+
+
+def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> None:
+    """Show the features of the first validation samples: the input of the network's last linear layer.
+
+    Args:
+        trainer: Trainer that has trained.
+        pl_module: Module that it trained.
+        num_samples: Largest number of samples.
+
+    Raises:
+        ValueError: If there is no linear layer, or a batch does not begin with inputs and targets.
+    """
+    last = next((module for module in reversed(list(pl_module.modules())) if isinstance(module, nn.Linear)), None)
+    loaders = trainer.val_dataloaders
+    features: list[Tensor] = []
+    with untouched(pl_module):
+        samples = pair(next(iter(loaders[0] if isinstance(loaders, list) else loaders)))  # type: ignore[arg-type]  # loaders, after training
+        if last is None or samples is None:
+            raise ValueError("there is no linear layer, or there are no tensors of inputs and targets")
+        inputs, targets = (part[:num_samples].to(pl_module.device) for part in samples)
+        handle = last.register_forward_hook(lambda module, args, output: features.append(args[0].detach().cpu()))
+        try:
+            pl_module(inputs)
+        finally:
+            handle.remove()
+    labels = targets.tolist()
+    if not targets.is_floating_point():
+        names = known_names(trainer)
+        labels = [names[label] if 0 <= label < len(names) else label for label in labels]
+    images = None
+    if are_images(inputs):
+        low, high = inputs.aminmax()
+        images = ((inputs - low) / (high - low)).cpu()
+    for experiment in experiments(trainer):
+        experiment.add_embedding(features[0].flatten(1), labels, images, trainer.global_step, "features")

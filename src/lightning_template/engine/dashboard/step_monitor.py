@@ -1,0 +1,117 @@
+"""What the optimizer and the machine do while a run trains, as scalars."""
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from lightning_template.engine.callbacks.observer import Observer
+
+EVERY_SECONDS = 5.0
+"""Time of training from one look at speed and memory to the next, within an epoch."""
+
+
+class StepMonitor(Observer):
+    """Logs learning rates and gradient norm whenever Lightning logs, and now and then speed and memory.
+
+    The tags are `optimizer/lr` (with the number of the group behind it where there are several),
+    `optimizer/gradient_norm` (of all parameters, after clipping), `speed/samples_per_second` (of all ranks, without
+    validation) and `memory/process_mb` (largest resident set so far) or `memory/gpu_mb` (largest so far).
+    The loss of the first step is logged too, so that its curve has a beginning.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock where a run goes on within an epoch."""
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock: what lies between epochs is not training."""
+        self._began = time.perf_counter()
+        self._seconds = 0.0  # of training before the clock was started, since the last look
+        self._samples_per_batch = 0
+        self._batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock: validation is not training."""
+        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+            self._seconds += time.perf_counter() - self._began
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock again."""
+        self._began = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Take the learning rates of the step: a schedule may change them before it ends."""
+        self._rates = learning_rates(trainer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log what is due."""
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped
+        is_due = trainer._logger_connector.should_update_logs
+        is_first = step == 0 and trainer.global_step == 1 and not is_due
+        if batch_idx == 0 or not self._samples_per_batch:
+            self._samples_per_batch = num_samples(batch)
+        if not (trainer.loggers and (is_first or is_due)):
+            return
+        scalars = dict(self._rates)
+        gradients = [weight.grad for weight in pl_module.parameters() if weight.grad is not None]
+        if gradients:
+            scalars["optimizer/gradient_norm"] = float(torch.nn.utils.get_total_norm(gradients))
+        if is_first:
+            loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+            if isinstance(loss, Tensor):
+                scalars["train/loss_step"] = loss.item() * trainer.accumulate_grad_batches
+        elif self._seconds + time.perf_counter() - self._began >= EVERY_SECONDS:
+            self._seconds += time.perf_counter() - self._began
+            scalars |= self._machine(trainer)
+        _log(trainer, scalars, step)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log speed and memory."""
+        self._seconds += time.perf_counter() - self._began
+        _log(trainer, self._machine(trainer), trainer.fit_loop.epoch_loop._batches_that_stepped - 1)
+
+    def _machine(self, trainer: Trainer) -> dict[str, float]:
+        """Return speed since the last look, and memory, by tag."""
+        batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready - self._batches
+        if batches == 0:
+            return {}
+        speed = batches * self._samples_per_batch * trainer.world_size / max(self._seconds, 1e-9)
+        self._began, self._seconds = time.perf_counter(), 0.0
+        self._batches += batches
+        return {"speed/samples_per_second": speed} | memory(trainer.strategy.root_device)
+
+
+def _log(trainer: Trainer, scalars: dict[str, float], step: int) -> None:
+    for logger in trainer.loggers:
+        logger.log_metrics(scalars, step=step)
+
+
+def num_samples(batch: Any) -> int:
+    """Return the length of a batch's first tensor that is no scalar; 0 if it has none."""
+    tensors = (leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim)
+    return next((len(tensor) for tensor in tensors), 0)
+
+
+def learning_rates(trainer: Trainer) -> dict[str, float]:
+    """Return the learning rate of each parameter group, by tag."""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    names = ["optimizer/lr"] if len(groups) == 1 else [f"optimizer/lr_{number}" for number in range(len(groups))]
+    return {name: float(group["lr"]) for name, group in zip(names, groups, strict=True)}
+
+
+def memory(device: torch.device) -> dict[str, float]:
+    """Return the largest memory so far, of a GPU or else of this process, in MB of 2**20 bytes, by tag."""
+    if device.type == "cuda":
+        return {"memory/gpu_mb": torch.cuda.max_memory_allocated(device) / 2**20}
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return {"memory/process_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20}

@@ -1,0 +1,244 @@
+"""Training that can be stopped and resumed exactly: what Lightning's loops leave out of a checkpoint.
+
+A run can be stopped at a boundary: a moment between two steps, or two epochs, at which no gradients are pending and
+everything that belongs to the step or epoch is done. Checkpoints written there hold the random numbers, the place in
+the data and the metrics so far of each rank, so that a resumed run ends as one that was never stopped, to the bit.
+Lightning's own moments for checkpoints lie within a step or at an epoch's end, where some of it is not done yet.
+
+What is out of reach: the random numbers that persistent workers of a DataLoader draw for themselves (those of workers
+made anew each epoch come again), and Lightning's mean over an epoch of what a task logs as numbers, step by step.
+"""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loops.fetchers import _DataFetcher
+from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+
+from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
+from lightning_template.engine.loops.random_state import random_state, set_random_state
+from lightning_template.engine.loops.workers import GRACE, is_death_of_a_worker, stopping_with_workers
+from lightning_template.engine.process.errors import Stopped
+from lightning_template.engine.process.signals import stop_signals
+
+
+class Boundary(Callback):
+    """A callback that acts where a run can be stopped and resumed, such as to save a checkpoint."""
+
+    every_n_steps: int | None = None
+    """Number of optimizer steps after which there must be a boundary."""
+
+    def on_boundary(self, trainer: Trainer, pl_module: LightningModule, epoch_ended: bool, stops: bool) -> None:
+        """Do what is due between two steps.
+
+        Args:
+            trainer: Trainer that trains.
+            pl_module: Module that it trains.
+            epoch_ended: Whether an epoch is over, with all hooks and schedules; otherwise it goes on.
+            stops: Whether the run stops here because it got a signal.
+        """
+
+
+class FitLoop(_FitLoop):
+    """Lightning's loop over epochs, with a boundary after each."""
+
+    epoch_loop: "EpochLoop"
+
+    def run(self) -> None:
+        """Go through the epochs.
+
+        Raises:
+            Stopped: If a signal to this process ended the workers of a DataLoader too, within a step or a validation.
+        """
+        self.epoch_loop.restore_callback_metrics()
+        with stop_signals.hold(), stopping_with_workers(self.trainer):
+            super().run()
+
+    def setup_data(self) -> None:
+        """Ask for the training data, which may begin to load at once.
+
+        Raises:
+            ValueError: If there are none; Lightning would train nothing and report success.
+        """
+        if self._combined_loader is None or self._should_reload_train_dl:
+            self.epoch_loop.keep_random_state()
+        super().setup_data()
+        if self.max_batches == 0 and self.trainer.limit_train_batches != 0:
+            raise ValueError("the training set has no batches: is it empty, or `limit_train_batches` too small?")
+
+    def on_advance_start(self) -> None:
+        """Start an epoch."""
+        if self.epoch_loop.resumes_between_epochs:
+            self.epoch_loop.restore_random_state()
+        super().on_advance_start()
+        if self.epoch_loop.resumes:
+            self._restarting = False  # it would withhold the end of this epoch from a schedule that waits for plateaus
+
+    def on_advance_end(self) -> None:
+        """End an epoch."""
+        super().on_advance_end()
+        self.epoch_loop.reach_boundary(epoch_ended=True)
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
+
+    _random_state_before: dict[str, Any] | None = None  # of the data: their order may be drawn from it
+    _at_boundary: bool | None = None  # whether between epochs, or not at a boundary
+    _resumed: dict[str, Any] | None = None
+
+    @property
+    def must_stop(self) -> bool:
+        """Whether this process got a signal and may act on it alone."""
+        return stop_signals.received is not None and self.trainer.world_size == 1
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the run starts from a checkpoint that was written at a boundary."""
+        return self._resumed is not None
+
+    @property
+    def resumes_between_epochs(self) -> bool:
+        """Whether the run starts from a checkpoint that was written between two epochs."""
+        return self._resumed is not None and self._resumed["between_epochs"]
+
+    def keep_random_state(self) -> None:
+        """Keep the random numbers' state from which the order of the data is drawn."""
+        self._random_state_before = random_state(self.trainer.strategy.root_device)
+
+    def restore_callback_metrics(self) -> None:
+        """Have callbacks and schedules see the metrics of the checkpoint until there are new ones."""
+        if self._resumed is not None:
+            self.trainer._logger_connector._callback_metrics.update(self._resumed["callback_metrics"])
+
+    def restore_random_state(self) -> None:
+        """Go on with the random numbers of the checkpoint."""
+        assert self._resumed is not None
+        rank = self._resumed["ranks"][self.trainer.global_rank]
+        set_random_state(rank["random_state"], self.trainer.strategy.root_device)
+
+    def reset(self) -> None:
+        """Start an epoch, or go on within one."""
+        if self._resumed is not None:
+            self.restarting = False
+            self.reset_restart_stage()
+        if self._resumed is None or self._resumed["between_epochs"]:
+            super().reset()
+
+    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+        """Find the place in the data."""
+        resumed = self._resumed
+        if resumed is None:
+            if self.trainer.current_epoch > 0 and not self.trainer.fit_loop.is_resuming and not self.restarting:
+                self.keep_random_state()
+            super().on_run_start(data_fetcher)
+            return
+        rank = resumed["ranks"][self.trainer.global_rank]
+        position = self.batch_progress.current.ready
+        if resumed["between_epochs"]:
+            self.keep_random_state()
+            iter(data_fetcher)
+        else:
+            self._random_state_before = rank["random_state_before"]
+            set_random_state(rank["random_state_before"], self.trainer.strategy.root_device)
+            self._go_to(position, data_fetcher)
+            self.restore_random_state()
+            load_metrics(self.trainer.lightning_module, rank["metrics"])
+        self._resumed = None
+        data_fetcher.fetched = 0  # Lightning adds the position
+        super().on_run_start(data_fetcher)
+        if data_fetcher.length is not None:
+            data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
+
+    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+        """Do what is due after a step."""
+        super().on_advance_end(data_fetcher)
+        if not self._num_ready_batches_reached() and not self._should_accumulate():
+            self.reach_boundary(epoch_ended=False)
+
+    def reach_boundary(self, epoch_ended: bool) -> None:
+        """Have callbacks do what they do between two steps, and stop if a signal asks for it.
+
+        Raises:
+            Stopped: If this process, or that of another rank, got a signal.
+        """
+        trainer = self.trainer
+        signal = stop_signals.received or 0
+        if trainer.world_size > 1:
+            number = torch.tensor(float(signal), device=trainer.strategy.root_device)
+            signal = int(trainer.strategy.reduce(number, reduce_op="max"))
+        self._at_boundary = epoch_ended
+        for callback in trainer.callbacks:
+            if isinstance(callback, Boundary):
+                callback.on_boundary(trainer, trainer.lightning_module, epoch_ended, stops=signal > 0)
+        self._at_boundary = None
+        if signal:
+            raise Stopped(signal, trainer.global_step, speaks=trainer.is_global_zero)
+
+    def stop_without_data(self, error: Exception) -> None:
+        """Stop where the data ended because their workers did; return if the error says it all.
+
+        Args:
+            error: What a step, or the loading of its batch, failed with.
+
+        Raises:
+            Stopped: If a signal to this process ended the workers too, and the run is between two steps.
+            RuntimeError: If nothing asked them to end.
+        """
+        progress = self.batch_progress.current
+        if progress.ready != progress.completed or not is_death_of_a_worker(error):  # a step was begun
+            return
+        if stop_signals.comes_within(GRACE):
+            if self.must_stop and not self._should_accumulate():
+                self.reach_boundary(epoch_ended=False)
+        elif isinstance(error, ConnectionError):  # it died while it handed over a batch
+            raise RuntimeError("a worker of a DataLoader was killed, perhaps because memory ran out") from error
+
+    def on_save_checkpoint(self) -> dict[str, Any]:
+        """Return Lightning's state and, at a boundary, what makes it complete."""
+        state: dict[str, Any] = super().on_save_checkpoint()
+        if self._at_boundary is None:
+            return state
+        trainer = self.trainer
+        rank = {
+            "random_state": random_state(trainer.strategy.root_device),
+            "random_state_before": self._random_state_before,
+            "metrics": {} if self._at_boundary else dump_metrics(trainer.lightning_module),
+        }
+        ranks: list[Any] = [rank]
+        if trainer.world_size > 1:
+            ranks = [None] * trainer.world_size
+            torch.distributed.all_gather_object(ranks, rank)
+        metrics = {name: value.cpu() for name, value in trainer.callback_metrics.items()}
+        return {**state, "between_epochs": self._at_boundary, "ranks": ranks, "callback_metrics": metrics}
+
+    def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
+        """Take Lightning's state, and keep the rest until training starts.
+
+        Raises:
+            ValueError: If the checkpoint is of another number of ranks.
+        """
+        super().on_load_checkpoint(state_dict)
+        self._resumed = state_dict if "ranks" in state_dict else None
+        if self._resumed and len(state_dict["ranks"]) != self.trainer.world_size:
+            raise ValueError(
+                f"the checkpoint is of {len(state_dict['ranks'])} processes, and this run has "
+                f"{self.trainer.world_size}: give as many `trainer.devices`"
+            )
+
+    def _go_to(self, position: int, data_fetcher: _DataFetcher) -> None:
+        """Have the loader go on after `position` batches: at once if it can, otherwise by loading them again."""
+        combined = self.trainer.fit_loop._combined_loader
+        assert combined is not None
+        loader = combined.flattened[0]
+        orders = [getattr(loader, name, None) for name in ("batch_sampler", "sampler")]
+        start_at = next((order.start_at for order in orders if order is not None and hasattr(order, "start_at")), None)
+        if len(combined.flattened) == 1 and start_at is not None:
+            start_at(position)
+            iter(data_fetcher)
+        else:
+            iter(data_fetcher)
+            for _ in range(position):
+                next(data_fetcher)

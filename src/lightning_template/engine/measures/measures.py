@@ -1,0 +1,86 @@
+"""What a stage of training, validation or test is measured by."""
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from lightning_template.engine.measures.mean_loss import MeanLoss
+
+MAX_WAITING = 2**20
+"""Largest number of values that wait for the metrics, beyond the last batch's: 4 MB in single precision."""
+
+
+class Measures(nn.Module):
+    """Mean loss and metrics of a stage, updated with several batches at once.
+
+    An update of a metric costs Python's time for each call, hardly for each sample.
+
+    Args:
+        metrics: Metrics of predictions and targets; the results do not depend on how samples are put into updates.
+    """
+
+    def __init__(self, metrics: MetricCollection) -> None:
+        super().__init__()
+        # Lightning's own mean of a logged loss is wrong where ranks have unequally many samples.
+        self.loss = MeanLoss()
+        self.metrics = metrics
+        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._num_values = 0
+
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, predict: Callable[[Tensor], Tensor]) -> None:
+        """Add a batch; it waits for `update` unless too many values wait.
+
+        Args:
+            loss: Mean loss of the batch, a scalar.
+            outputs: Outputs of the network `(N, ...)`.
+            targets: Targets `(N, ...)`.
+            predict: Turns outputs into the predictions that the metrics take.
+        """
+        # A copy of the outputs: they may be part of something larger, or memory that a CUDA graph will use again.
+        self._waiting.append((loss.detach(), outputs.detach().clone(), targets))
+        self._num_values += outputs.numel() + targets.numel()
+        if self._num_values > MAX_WAITING:
+            self.update(predict)
+
+    def update(self, predict: Callable[[Tensor], Tensor]) -> None:
+        """Update mean loss and metrics with the batches that wait."""
+        if not self._waiting:
+            return
+        losses, outputs, targets = zip(*self._waiting, strict=True)
+        self._waiting, self._num_values = [], 0
+        self.loss.update(torch.stack(losses), torch.tensor([len(part) for part in targets], device=losses[0].device))
+        if len({(batch.shape[1:], target.shape[1:]) for batch, target in zip(outputs, targets, strict=True)}) == 1:
+            outputs, targets = (torch.cat(outputs),), (torch.cat(targets),)
+        for batch, target in zip(outputs, targets, strict=True):
+            self.metrics.update(predict(_at_least_single(batch)), _at_least_single(target))
+        self.metrics.items(copy_state=False)  # brings metrics that share their sums with another up to date
+
+    def reset(self) -> None:
+        """Start anew, and forget the batches that wait."""
+        self._waiting, self._num_values = [], 0
+        self.loss.reset()
+        self.metrics.reset()
+
+    def dump_waiting(self) -> list[list[Tensor]]:
+        """Return the batches that wait for `update`, to be kept in a checkpoint."""
+        return [[part.cpu() for part in batch] for batch in self._waiting]
+
+    def load_waiting(self, waiting: list[list[Tensor]]) -> None:
+        """Have the batches wait that `dump_waiting` returned."""
+        device = self.loss.device
+        self._waiting = [
+            (loss.to(device), outputs.to(device), targets.to(device)) for loss, outputs, targets in waiting
+        ]
+        self._num_values = sum(outputs.numel() + targets.numel() for _, outputs, targets in waiting)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to another device, and keep the precision: in half precision, a sum of thousands stops to grow."""
+        super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]
+        return self
+
+
+def _at_least_single(values: Tensor) -> Tensor:
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,0 +1,1 @@
+"""Prediction: what `predict` reads, and the table and the picture it writes."""

@@ -1,0 +1,199 @@
+"""Writes predictions to a table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from lightning_template.engine.callbacks.run_directory import run_directory
+from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.runs.files import part_of, put_in_place, refusal
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+NUM_SHOWN = 60
+"""Largest number of samples in a figure."""
+
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
+
+
+class PredictionWriter(Callback):
+    """Writes a table with one row for each sample, as the batches come.
+
+    The columns are `index`, the sample's position, `file` if samples come from files, and those that the task's
+    `predict_step` returns. A column of integers is followed by one with the names of these classes, if the datamodule
+    has them. In CSV, a text that spreadsheets would take for a formula gets a `'` before it. The file is
+    `predictions.csv` in the run directory, unless `write_to` says otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.figure: Path | None = None
+        self._part: Path | None = None
+        self._writer: Any = None
+        self._num_rows = 0
+        self._shown: list[tuple[Tensor, Tensor]] = []
+
+    def write_to(self, output: str | None, figure: str | None) -> None:
+        """Choose the files.
+
+        Args:
+            output: CSV or Parquet file, by its extension; `predictions.csv` in the run directory if not given.
+            figure: Picture to draw of the first samples and what is predicted of them; none if not given.
+
+        Raises:
+            ValueError: If a file is of another kind, or its folder is missing.
+        """
+        for path, kinds in ((output, (".csv", ".parquet")), (figure, (".png", ".pdf", ".svg"))):
+            if path is None:
+                continue
+            if Path(path).suffix not in kinds:
+                raise ValueError(f"the name must end in {', '.join(kinds)} to say what to write, got {path}")
+            if not Path(path).parent.is_dir():
+                raise ValueError(f"no folder {Path(path).parent} to write {Path(path).name} into")
+        self.path = Path(output) if output else None
+        self.figure = Path(figure) if figure else None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuse several ranks, each of which would see a part of the samples.
+
+        Raises:
+            ValueError: If there are several ranks.
+        """
+        if stage == "predict" and trainer.world_size > 1:
+            raise ValueError(f"`predict` writes one table: use --trainer.devices 1, got {trainer.world_size} ranks")
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Decide on a file beside the table.
+
+        Raises:
+            ValueError: If nothing can be written there.
+        """
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # the Trainer's parts set it
+            return
+        self.path = self.path or run_directory(trainer) / "predictions.csv"
+        for file, option in ((self.path, "--output"), (self.figure, "--figure")):
+            if file and (reason := refusal(file.parent)):
+                raise ValueError(f"cannot write {file}: {reason}; name a file elsewhere with {option}")
+        self._part = part_of(self.path)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the rows of a batch.
+
+        Raises:
+            ValueError: If `predict_step` did not return named columns.
+        """
+        if self._part is None:
+            return
+        if not isinstance(outputs, dict) or not all(isinstance(column, Tensor) for column in outputs.values()):
+            raise ValueError(
+                f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}"
+            )
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
+        columns = _named_columns(outputs, getattr(datamodule, "class_names", None) or ())
+        num_rows = len(next(iter(columns.values())))
+        rows = range(self._num_rows, self._num_rows + num_rows)
+        first: dict[str, Any] = {"index": list(rows)}
+        files = getattr(datamodule, "predict_files", None)
+        if files is not None:
+            first["file"] = [files[row] for row in rows]
+        columns = first | columns
+        self._write(columns if self.path and self.path.suffix == ".parquet" else _without_formulas(columns))
+        if self.figure and self._num_rows < NUM_SHOWN:
+            inputs = batch if isinstance(batch, Tensor) else batch[0]
+            self._shown.append((inputs.cpu(), outputs.get("probability_of", next(iter(outputs.values()))).cpu()))
+        self._num_rows += num_rows
+
+    def _write(self, columns: Mapping[str, Any]) -> None:
+        import pyarrow  # not needed to train
+
+        table = pyarrow.table(columns)
+        if self._writer is None:
+            assert self._part is not None
+            assert self.path is not None
+            self._writer = _open(self._part, self.path.suffix, table)
+        self._writer.write_table(table)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put table and figure in place.
+
+        Raises:
+            ValueError: If there is no figure of samples of this kind.
+        """
+        if self._writer is None or self._part is None or self.path is None:
+            return
+        self._writer.close()
+        put_in_place(self._part, self.path)
+        self._writer = None
+        if self.figure:
+            datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
+            inputs, predictions = (torch.cat(parts)[:NUM_SHOWN] for parts in zip(*self._shown, strict=True))
+            _draw(inputs, predictions, getattr(datamodule, "class_names", None) or ()).savefig(self.figure)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave no half-written table."""
+        if self._writer is not None and self._part is not None:
+            self._writer.close()
+            self._part.unlink()
+            self._writer = None
+
+
+def _open(path: Path, kind: str, table: "Table") -> Any:
+    if kind == ".parquet":
+        from pyarrow.parquet import ParquetWriter
+
+        return ParquetWriter(path, table.schema)
+    from pyarrow.csv import CSVWriter
+
+    return CSVWriter(path, table.schema)
+
+
+def _named_columns(outputs: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, Any]:
+    """Split tensors `(N, num_values)` into columns, named after classes or numbered, and name classes."""
+    columns: dict[str, Any] = {}
+    for name, values in outputs.items():
+        table = values.cpu().flatten(1) if values.ndim > 1 else values.cpu().unsqueeze(1)
+        if table.dtype == torch.bfloat16:  # numpy has none
+            table = table.float()
+        parts = class_names if len(class_names) == table.shape[1] else range(table.shape[1])
+        for part, column in zip(parts, table.T, strict=True):
+            columns[name if table.shape[1] == 1 else f"{name}_{part}"] = column.numpy()
+        if values.ndim == 1 and not values.is_floating_point() and 0 <= values.min() <= values.max() < len(class_names):
+            columns[f"{name}_name"] = [class_names[index] for index in values.tolist()]
+    return columns
+
+
+def _without_formulas(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a `'` before names and texts that begin as formulas do, or with a `'`: it takes one off to read them back.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+
+    def quoted(text: Any) -> Any:
+        return f"'{text}" if isinstance(text, str) and text.startswith(_BEGINS_FORMULA) else text
+
+    return {
+        quoted(name): [quoted(value) for value in column] if isinstance(column, list) else column
+        for name, column in columns.items()
+    }
+
+
+def _draw(inputs: Tensor, predictions: Tensor, class_names: Sequence[str]) -> Any:
+    if inputs.ndim == 4 and inputs.shape[1] in (1, 3) and predictions.ndim == 2:
+        names = class_names or [str(index) for index in range(predictions.shape[1])]
+        return pictures.images(inputs, predictions, None, names)
+    if inputs[0].numel() == predictions[0].numel() == 1:
+        return plots.curve(inputs, predictions)
+    raise ValueError(f"there is no figure of inputs {tuple(inputs.shape)}: leave out --figure; the table is written")

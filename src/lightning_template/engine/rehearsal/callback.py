@@ -1,0 +1,110 @@
+"""The callback that rehearses, and when it must not."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.engine.rehearsal.monitors import check_monitors
+from lightning_template.engine.rehearsal.optimizers import check_optimizers
+from lightning_template.engine.rehearsal.samples import Sampler, same_random_numbers
+from lightning_template.engine.rehearsal.trial import rehearse
+from lightning_template.tasks import SupervisedTask
+
+BETWEEN = (
+    "on_fit_start",
+    "on_sanity_check_start",
+    "on_sanity_check_end",
+    "on_train_start",
+    "on_train_epoch_start",
+    "on_train_batch_start",
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+    "on_validation_start",
+    "on_validation_epoch_start",
+    "on_validation_batch_start",
+    "on_test_start",
+    "on_test_epoch_start",
+    "on_test_batch_start",
+)
+"""Hooks between the rehearsal and a step, in which code that is not ours may prepare what the step needs."""
+STEPS = ("training_step", "validation_step", "test_step")
+
+
+class Rehearsal(Callback):
+    """Tries a run before it has a directory: a mistake then leaves nothing behind.
+
+    It has to be the first callback. Of modules that are no `SupervisedTask` it knows optimizers and loaders alone.
+    What it refuses would have failed a moment later; where it cannot be sure of that, it does nothing.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try optimizers, loaders and a batch of training and of validation.
+
+        Raises:
+            ValueError: If they fail.
+        """
+        check_optimizers(trainer, pl_module)
+        # A resumed run has a directory, and its loaders may depend on the epoch, which is not restored yet.
+        if trainer.ckpt_path is not None or self._is_prepared_later(trainer):
+            return
+        trainer.fit_loop.setup_data()  # as Lightning would a moment later; it checks what depends on the length
+        with same_random_numbers(trainer.strategy.root_device):
+            self._try_stages(trainer, pl_module)
+
+    def _try_stages(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
+        logged = self._try(trainer, "train", trainer.train_dataloader)
+        if isinstance(data, InMemoryDataModule):  # others may draw random numbers to make a loader
+            loader = data.val_dataloader()
+            if loader == [] or not trainer.limit_val_batches:
+                check_monitors(trainer, pl_module, logged, validates=False)
+                return
+            logged |= self._try(trainer, "val", loader)
+        check_monitors(trainer, pl_module, logged, validates=True)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try a batch of a validation that is not part of training."""
+        if trainer.state.fn == TrainerFn.VALIDATING and not self._is_prepared_later(trainer):
+            with same_random_numbers(trainer.strategy.root_device):
+                self._try(trainer, "val", trainer.val_dataloaders)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try a batch of the test."""
+        if not self._is_prepared_later(trainer):
+            with same_random_numbers(trainer.strategy.root_device):
+                self._try(trainer, "test", trainer.test_dataloaders)
+
+    def _try(self, trainer: Trainer, stage: str, loader: Any) -> set[str]:
+        """Try a batch of a stage, and return the names of what it logged."""
+        task = trainer.lightning_module
+        if not isinstance(task, SupervisedTask) or type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
+            return set()
+        if _overrides(task, SupervisedTask, STEPS):
+            return set()
+        return rehearse(trainer, task, stage, Sampler(loader))
+
+    def _is_prepared_later(self, trainer: Trainer) -> bool:
+        """Tell whether somebody's hooks may prepare what a step needs."""
+        base = SupervisedTask if isinstance(trainer.lightning_module, SupervisedTask) else LightningModule
+        others = [
+            callback
+            for callback in trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
+            if not type(callback).__module__.startswith(("lightning.", "lightning_template."))
+        ]
+        return (
+            _overrides(trainer.lightning_module, base, BETWEEN)
+            or _overrides(trainer.datamodule, LightningDataModule, BETWEEN)  # type: ignore[attr-defined]
+            or any(_overrides(callback, Callback, BETWEEN) for callback in others)
+        )
+
+
+def _overrides(instance: object, parent: type, hooks: Iterable[str]) -> bool:
+    return instance is not None and any(
+        hasattr(parent, hook) and is_overridden(hook, instance, parent) for hook in hooks
+    )

@@ -1,0 +1,108 @@
+"""A few samples of a loader, taken in this process, without a trace in the data set."""
+
+import copy
+import gc
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
+
+from lightning_template.engine.batches.loading import BatchIndex, InMemoryLoader, TensorBatches
+from lightning_template.engine.loops.random_state import random_state, set_random_state
+
+MAX_SHARED = 1000
+"""Length from which a list or mapping of a data set counts as its data, which are not copied."""
+
+
+class Sampler:
+    """Makes batches of a loader's data, as it would make them, of samples from all over the data set.
+
+    Args:
+        loader: Loader of a stage.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+        self.dataset = getattr(loader, "batches", None) if isinstance(loader, InMemoryLoader) else None
+        if isinstance(loader, DataLoader):
+            self.dataset = loader.dataset
+        self.batch_size = self._batch_size()
+        """Number of samples in a batch; 0 if it is not known how batches are made."""
+
+    def _batch_size(self) -> int:
+        if isinstance(self.dataset, TensorBatches):
+            order = self.loader.batch_sampler if isinstance(self.loader, InMemoryLoader) else self.loader.sampler
+            return min(order.batch_size, len(self.dataset))
+        if not isinstance(self.loader, DataLoader) or isinstance(self.dataset, IterableDataset):
+            return 0
+        if not isinstance(self.loader.sampler, RandomSampler | SequentialSampler):
+            return 0
+        return min(self.loader.batch_size or 0, len(self.loader.sampler))
+
+    def batch(self, size: int) -> Any:
+        """Return a batch of some samples, among them those with the smallest and the largest class.
+
+        Raises:
+            Exception: Whatever a data set that is not ours raises.
+        """
+        assert self.dataset is not None
+        positions = torch.linspace(0, len(self.dataset) - 1, size).long()
+        if isinstance(self.dataset, TensorBatches):
+            targets = self.dataset.targets[self.dataset.indices.to(self.dataset.targets.device)]
+            if targets.ndim == 1 and not targets.is_floating_point() and size > 2:
+                positions[1], positions[-1] = targets.argmin(), targets.argmax()
+            return self.dataset[BatchIndex(positions, (0, 0, 0, 0))]
+        dataset = copy.deepcopy(self.dataset, shared(self.dataset))
+        indices = positions.tolist()
+        get_all = getattr(dataset, "__getitems__", None)
+        return self.loader.collate_fn(get_all(indices) if get_all else [dataset[index] for index in indices])
+
+
+def shared(value: Any) -> dict[int, Any]:
+    """Return what a copy of an object shares with it, as `copy.deepcopy` takes it: tensors, arrays and long lists."""
+    found: dict[int, Any] = {}
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen or isinstance(item, type):
+            continue
+        seen.add(id(item))
+        is_long = isinstance(item, Sequence | dict | set) and len(item) > MAX_SHARED
+        if is_long or isinstance(item, Tensor | np.ndarray):
+            found[id(item)] = item
+        elif isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, list | tuple | set):
+            waiting += item
+        elif hasattr(item, "__dict__"):
+            waiting += vars(item).values()
+    return found
+
+
+@contextmanager
+def same_random_numbers(device: torch.device) -> Iterator[None]:
+    """Restore the state of all random numbers of this process at the end, those of somebody's generators too."""
+    state = random_state(device)
+    # by type: `isinstance` asks for `__class__`, which some objects answer with a warning
+    generators = [item for item in gc.get_objects() if issubclass(type(item), random.Random | np.random.Generator)]
+    generators = [item for item in generators if not isinstance(item, random.SystemRandom)]
+    states = [copy.deepcopy(_state(item)) for item in generators]
+    try:
+        yield
+    finally:
+        for generator, kept in zip(generators, states, strict=True):
+            if isinstance(generator, random.Random):
+                generator.setstate(kept)
+            else:
+                generator.bit_generator.state = kept
+        set_random_state(state, device)
+
+
+def _state(generator: Any) -> Any:
+    return generator.getstate() if isinstance(generator, random.Random) else generator.bit_generator.state

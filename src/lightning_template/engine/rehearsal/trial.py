@@ -1,0 +1,116 @@
+"""A batch through a copy of a task: forward, loss and metrics, without a trace in the task."""
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch import Trainer
+from torch import Tensor
+
+from lightning_template.engine.process.errors import one_line
+from lightning_template.engine.rehearsal.samples import Sampler
+from lightning_template.tasks import SupervisedTask
+
+NUM_SAMPLES = 32
+"""Number of samples that are tried; where they fail, a whole batch is tried before it counts."""
+
+CERTAIN: tuple[type[Exception], ...] = (ValueError, RuntimeError)
+"""Errors that do not come from what Lightning has ready only later, such as a logger."""
+CERTAIN_IN_OURS: tuple[type[Exception], ...] = (*CERTAIN, TypeError, IndexError)
+"""The same where no code but networks and losses runs, which know nothing of Lightning."""
+PARTS = ("forward", "check_shapes", "compute_loss", "predict")
+"""Methods of a task that make up its steps."""
+
+
+def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sampler) -> set[str]:
+    """Put a batch through a task, and leave everything as it was but for random numbers.
+
+    Args:
+        trainer: Trainer of the task.
+        task: Task, whose steps are those of `SupervisedTask`.
+        stage: `train`, `val` or `test`.
+        sampler: Where the batch comes from.
+
+    Returns:
+        Names of what was logged, as far as it is known: nothing where no batch could be tried.
+
+    Raises:
+        ValueError: If the batch does not fit the task.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the step itself warns
+        for size in sorted({min(NUM_SAMPLES, sampler.batch_size), sampler.batch_size}):
+            try:
+                if size == 0:
+                    return set()
+                trial = _copied(trainer, task, training=stage == "train")
+                inputs, targets = batch = move_data_to_device(sampler.batch(size), trainer.strategy.root_device)
+                if trial is None or not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
+                    return set()
+            except Exception:  # of somebody's data set or task: the run itself will tell
+                return set()
+            try:
+                return _run(trainer, trial, stage, *trainer.precision_plugin.convert_input(batch))
+            except torch.OutOfMemoryError:
+                return set()
+            except Exception as error:
+                if not isinstance(error, _certain(task)):
+                    return set()
+                if size == sampler.batch_size:
+                    raise error if isinstance(error, ValueError) else ValueError(one_line(error)) from error
+    return set()
+
+
+def _certain(task: SupervisedTask) -> tuple[type[Exception], ...]:
+    is_ours = all(getattr(type(task), part).__module__.startswith("lightning_template.") for part in PARTS)
+    return CERTAIN_IN_OURS if is_ours else CERTAIN
+
+
+def _copied(trainer: Trainer, task: SupervisedTask, training: bool) -> SupervisedTask | None:
+    """Return a copy of a task that shares its weights and factories alone; None where hooks would be copied too."""
+    if any(module._forward_hooks or module._forward_pre_hooks for module in task.modules()):
+        return None
+    factories = (task.optimizer, task.lr_scheduler)  # from YAML they hold their parser
+    trial = copy.deepcopy(task, {id(part): part for part in (*task.parameters(), *factories)})
+    trial.trainer = trainer
+    return trial.train(training)
+
+
+def _run(trainer: Trainer, trial: SupervisedTask, stage: str, inputs: Tensor, targets: Tensor) -> set[str]:
+    logged: set[str] = set()
+    vars(trial)["log"] = lambda name, *_, **__: logged.add(name)
+    vars(trial)["log_dict"] = lambda values, *_, **__: logged.update(values)
+    measures = {"train": trial.train_measures, "val": trial.val_measures, "test": trial.test_measures}[stage]
+    precision = trainer.precision_plugin
+    context = precision.train_step_context if stage == "train" else precision.val_step_context
+    with torch.compiler.set_stance("force_eager"), torch.set_grad_enabled(stage == "train"), context():
+        outputs = _named(trial, "network", f"inputs {_kind(inputs)}", lambda: trial(inputs))
+        trial.check_shapes(outputs, targets)
+        loss = _named(
+            trial,
+            "loss",
+            f"outputs {_kind(outputs)} and targets {_kind(targets)}",
+            lambda: trial.compute_loss(outputs, targets),
+        )
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            raise ValueError(f"`model.loss` must return one number for a batch, got {_kind(loss)}")
+        measures.add(loss, outputs, targets, trial.predict)
+        measures.update(trial.predict)
+    return logged | {f"{stage}/loss", *map(str, measures.metrics.keys()), *(["train/loss_step"] * (stage == "train"))}
+
+
+def _named(trial: SupervisedTask, option: str, what: str, function: Callable[[], Any]) -> Any:
+    """Return what a function returns; of an error that is not one of the task's own, say what is not taken."""
+    try:
+        return function()
+    except _certain(trial) as error:
+        if option == "loss" and isinstance(error, ValueError):
+            raise
+        raise ValueError(f"`model.{option}` does not take {what}: {one_line(error)}") from error
+
+
+def _kind(value: Any) -> str:
+    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

@@ -1,0 +1,72 @@
+"""`lightning-template check`: the checks of a configuration's task and data."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from conftest import ROOT, Command
+from lightning_template.engine.cli.commands import check
+from lightning_template.testing import CheckResult, suite
+from lightning_template.testing.checks import CHECKS
+
+LINE = ["check", f"--config={ROOT / 'configs/line/adam.yaml'}"]
+
+
+@pytest.mark.slow
+def test_a_sound_configuration_passes(command: Command, workspace: Path) -> None:
+    result = command(*LINE, "--data.val_fraction=0.2", "--json")
+    assert (result.status, result.err) == (0, "")
+    outcomes = {entry["check"]: entry["outcome"] for entry in json.loads(result.out)}
+    assert [*outcomes] == [*CHECKS]
+    assert set(outcomes.values()) == {"passed", "skipped"}
+    assert outcomes["arguments_are_saved"] == outcomes["two_ranks_match_one"] == "passed"
+    assert list(workspace.iterdir()) == []
+
+
+def test_an_override_that_is_a_mistake_fails(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ("loss_is_finite", "loss_starts_as_expected", "overfits_one_batch")
+    monkeypatch.setattr(suite, "CHECKS", {name: CHECKS[name] for name in few})
+    result = command(*LINE, "--model.optimizer.lr=0")
+    assert result.status == 1
+    words = [line.split()[:2] for line in result.out.splitlines()]
+    assert words[0] == ["check", "outcome"]
+    for name, outcome in zip(few, ("passed", "skipped", "failed"), strict=True):
+        assert [name, outcome] in words
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--model.optimizer.lrr=1"], "did you mean lr?"),
+        (["--data.num_points=1"], "a line needs `num_points` >= 2"),
+        (["--ckpt_path=last", "--experiment=none"], "no last.ckpt in 0 runs in lightning_logs/none"),
+        (["--config=missing.yaml"], "no configuration file missing.yaml"),
+    ],
+)
+def test_mistakes_are_told_as_by_fit(command: Command, args: list[str], message: str) -> None:
+    result = command(*LINE, *args)
+    assert result.status == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_data_that_cannot_be_had_are_the_users_mistake(command: Command, workspace: Path) -> None:
+    (workspace / "broken.py").write_text(
+        "from lightning_template.datamodules import LineDataModule\n"
+        "class Broken(LineDataModule):\n"
+        "    def prepare_data(self):\n"
+        "        raise ValueError('no such file')\n"
+    )
+    result = command(*LINE, "--data=broken.Broken")
+    assert (result.status, result.err) == (2, "lightning-template: error: no such file\n")
+
+
+def test_the_table_has_every_outcome_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes: tuple[Literal["passed", "failed", "skipped"], ...] = ("passed", "failed", "skipped")
+    check._print_table([CheckResult(f"check_{outcome}", outcome, f"of {outcome}", 0.25) for outcome in outcomes])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["check", "outcome", "seconds", "message"]
+    assert lines[1:-1] == [[f"check_{outcome}", outcome, "0.2", "of", outcome] for outcome in outcomes]
+    assert " ".join(lines[-1]) == ", ".join(f"1 {outcome}" for outcome in outcomes)
