@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningCLI
 
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli import trainer_cli as cli
-from lightning_template.engine.cli.overrides import strip_defaults
+from lightning_template.engine.cli.saved_config import strip_defaults
 from lightning_template.engine.cli.trainer_cli import TemplateCLI
 from lightning_template.engine.runs.changes import changes, flatten, has_effect
 

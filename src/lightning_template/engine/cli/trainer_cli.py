@@ -2,18 +2,15 @@
 
 import logging
 import sys
-import threading
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentError, get_loader, set_loader
-from lightning.fabric.plugins import CheckpointIO
+from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -23,57 +20,22 @@ from lightning_template.engine.callbacks.observer import Guard
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli.command_line import CommandLine, read_config
 from lightning_template.engine.cli.construction import Construction
-from lightning_template.engine.cli.overrides import strip_defaults
+from lightning_template.engine.cli.options import add_options, add_options_of
+from lightning_template.engine.cli.resume import check_changes
+from lightning_template.engine.cli.saved_config import config_files
+from lightning_template.engine.cli.terminal import quieten
+from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_whole_checkpoints
 from lightning_template.engine.cli.values import check_values
-from lightning_template.engine.cli.yaml_text import check_yaml
 from lightning_template.engine.loops import patient_with_workers, take_over_signals
-from lightning_template.engine.process.errors import Stopped, one_line, printable, shorten
+from lightning_template.engine.process.errors import Stopped, one_line, shorten
 from lightning_template.engine.rehearsal import Rehearsal
 from lightning_template.engine.runs import slurm
-from lightning_template.engine.runs.changes import changes, has_effect
-from lightning_template.engine.runs.checkpoints import WholeCheckpointIO, check_checkpoint
+from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.directories import summarise
-
-NAMED_CALLBACKS = {
-    "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
-    "dashboard": ("Dashboard", "Charts, hyper-parameters, texts and graph in TensorBoard; null for none."),
-    "figures": ("Figures", "Figures of what the task predicts in TensorBoard; null for none."),
-    "finite_loss": ("FiniteLoss", "Ends a run whose loss is not finite; null for none."),
-    "monitor": ("StepMonitor", "Learning rate, gradient norm, speed and memory as curves; null for none."),
-    "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
-    "progress_bar": ("ClockedProgressBar", "Shows how far the run is; null for none."),
-}
-"""Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
-
-NOT_OF_THE_EXPERIMENT = (
-    "allow_changes",
-    "allow_untrained",
-    "ckpt_path",
-    "config",
-    "figure",
-    "input",
-    "invert",
-    "output",
-    "return_predictions",
-    "test_after_fit",
-    "verbose",
-)
-"""Options that say what to do now, and so are not saved with a run."""
 
 _logger = logging.getLogger("lightning_template")
 
 PARSER_OPTIONS = {"exit_on_error": False, "allow_abbrev": False}  # abbreviations would let typos pass
-
-_load_yaml = get_loader("yaml")
-
-
-def _load_checked_yaml(text: str) -> Any:
-    """Load what jsonargparse reads by itself, such as a file that is the value of an option."""
-    check_yaml(text, "the configuration")
-    return _load_yaml(text)
-
-
-set_loader("yaml", _load_checked_yaml, (yaml.YAMLError,))
 
 
 def run(command_line: CommandLine) -> None:
@@ -82,23 +44,11 @@ def run(command_line: CommandLine) -> None:
     Raises:
         ValueError: If the user is mistaken in the configuration, the data or the checkpoint.
     """
-    _quieten()
+    quieten()
     try:
         TemplateCLI(command_line)
     except MisconfigurationException as error:
         raise ValueError(one_line(error)) from error
-
-
-class _Stderr(logging.StreamHandler[Any]):
-    """Writes to what is `sys.stderr` at the time, which a program that calls the CLI may have replaced."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return a line that steers no terminal, whatever a file has put into it."""
-        return printable(super().format(record))
 
 
 def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule]]:
@@ -107,7 +57,7 @@ def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule],
     Raises:
         ValueError: If the user is mistaken in the configuration or the data.
     """
-    _quieten()
+    quieten()
     try:
         cli = IdleCLI(command_line)
         cli.datamodule.prepare_data()
@@ -115,31 +65,6 @@ def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule],
     except MisconfigurationException as error:
         raise ValueError(one_line(error)) from error
     return partial(cli.make, "model"), partial(cli.make, "data")
-
-
-_report_thread = threading.excepthook
-
-
-def _report_other_thread(args: threading.ExceptHookArgs) -> None:
-    """Leave out TensorBoard's writer: the main thread raises what it failed with."""
-    if type(args.thread).__name__ != "_AsyncWriterThread":
-        _report_thread(args)
-
-
-def _quieten() -> None:
-    """Keep the terminal for what a user can act on."""
-    threading.excepthook = _report_other_thread
-    for name in ("lightning.pytorch", "lightning.fabric"):  # devices found, advertisements, why fitting stopped
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logger = logging.getLogger("lightning_template")
-    logger.setLevel(logging.INFO)
-    logger.handlers = [_Stderr()]
-    for message in (
-        r".*`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6.6 with torch 2.15
-        r"Total length of `list` across ranks is zero",  # a datamodule without validation data says so with []
-        r"Image size \(\d+ pixels\) exceeds limit",  # of PIL's; what is decoded has a limit of ours
-    ):
-        warnings.filterwarnings("ignore", message=message)
 
 
 class TemplateCLI(LightningCLI):
@@ -218,23 +143,11 @@ class TemplateCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the Trainer's."""
-        parser.add_argument("--experiment", type=str | None, help="Name of the folder that holds the runs.")
-        for name, (class_name, description) in NAMED_CALLBACKS.items():
-            default = {"class_path": f"lightning_template.callbacks.{class_name}"}
-            parser.add_argument(f"--callbacks.{name}", type=Callback | None, default=default, help=description)
+        add_options(parser)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand == "fit":
-            parser.add_argument("--test_after_fit", action="store_true", help="Test the best checkpoint afterwards.")
-            parser.add_argument("--allow_changes", action="store_true", help="Go on though the run will end otherwise.")
-        else:
-            parser.add_argument("--allow_untrained", action="store_true", help="Do without a checkpoint.")
-        if subcommand == "predict":
-            parser.add_argument("--input", nargs="+", type=str, help="Files or folders instead of the test set.")
-            parser.add_argument("--invert", action="store_true", help="Turn dark on light images to light on dark.")
-            parser.add_argument("--output", type=str | None, help="CSV or Parquet file instead of predictions.csv.")
-            parser.add_argument("--figure", type=str | None, help="Picture of the first samples to draw.")
+        add_options_of(subcommand, parser)
         return parser
 
     def _parse_ckpt_path(self) -> None:
@@ -244,18 +157,7 @@ class TemplateCLI(LightningCLI):
         """Make the Trainer with the named callbacks and a run directory."""
         self.construction.forget()
         config = self._get(self.config_init, "trainer")
-        given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
-        named = dict(vars(self._get(self.config_init, "callbacks")))
-        if any(isinstance(callback, ProgressBar) for callback in given):
-            named["progress_bar"] = None
-        callbacks = [callback for callback in (*given, *named.values()) if callback]
-        if config.enable_checkpointing is False:
-            callbacks = [callback for callback in callbacks if not isinstance(callback, Checkpoint)]
-        if config.enable_progress_bar is False:
-            callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
-        plugins = config.plugins if isinstance(config.plugins, list) else [config.plugins] if config.plugins else []
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins = [*plugins, WholeCheckpointIO()]
+        callbacks = chosen_callbacks(config, vars(self._get(self.config_init, "callbacks")))
         tensorboard = config.logger in (None, True)
         self.files = self._config_files()
         self.run_directory = RunDirectory(
@@ -269,7 +171,7 @@ class TemplateCLI(LightningCLI):
         digests = DataDigests(self.files, self.command_line.run, bool(self._get(self.config, "allow_changes", False)))
         trainer = super().instantiate_trainer(
             callbacks=[digests, Rehearsal(), self.run_directory, *callbacks],
-            plugins=plugins,
+            plugins=with_whole_checkpoints(config.plugins),
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -279,16 +181,8 @@ class TemplateCLI(LightningCLI):
         return trainer
 
     def _config_files(self) -> dict[str, str]:
-        parser, config = self._parser(self.subcommand), self.config[self.subcommand].clone()
-        for key in NOT_OF_THE_EXPERIMENT:
-            config.pop(key, None)
         self._dump_config()
-        experiment = {key: value for key, value in self.config_dump.items() if key not in NOT_OF_THE_EXPERIMENT}
-        changed = yaml.safe_load(parser.dump(config, skip_default=True, skip_validation=True))
-        return {
-            "config.yaml": yaml.safe_dump(experiment, sort_keys=False),
-            "overrides.yaml": yaml.safe_dump(strip_defaults(changed), sort_keys=False),
-        }
+        return config_files(self._parser(self.subcommand), self.config[self.subcommand], self.config_dump)
 
     def _dump_config(self) -> None:
         """Dump the configuration, which is valid; Lightning would validate it once more."""
@@ -331,20 +225,8 @@ class TemplateCLI(LightningCLI):
         run, is_fit = self.command_line.run, self.subcommand == "fit"
         if run is None or not (is_fit or not self.command_line.origin):
             return
-        found = changes(read_config(run / "config.yaml"), yaml.safe_load(self.files["config.yaml"]))
-        for option, (before, after) in found.items():
-            if is_fit or (has_effect(option) and option.startswith(("model", "data"))):
-                _logger.info("changed: %s was %s and is %s", option, before, after)
-        if not is_fit:
-            return
-        with_effect = [option for option in found if has_effect(option)]
-        if with_effect and not self._get(self.config, "allow_changes"):
-            before, after = found[with_effect[0]]
-            raise ValueError(
-                f"`{with_effect[0]}` was {before} and is {after}, so the run would not end as it would have: "
-                "add --allow_changes to go on all the same"
-            )
-        names = [option.removeprefix("model.optimizer.") for option in found if option.startswith("model.optimizer.")]
+        before, after = read_config(run / "config.yaml"), yaml.safe_load(self.files["config.yaml"])
+        names = check_changes(before, after, is_fit, bool(self._get(self.config, "allow_changes", False)))
         if names:
             self.trainer.callbacks.append(OptimizerOptions(names))  # type: ignore[attr-defined]
 

@@ -1,10 +1,33 @@
-"""What a configuration changes: it without everything that is as the classes have it by default."""
+"""Configurations as a run saves them: the whole one, and what differs from the defaults of its classes."""
 
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from jsonargparse import ArgumentParser
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from lightning_template.engine.cli.options import NOT_OF_THE_EXPERIMENT
+
+
+def config_files(parser: ArgumentParser, config: Namespace, dumped: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of `config.yaml` and `overrides.yaml`.
+
+    Args:
+        parser: Parser of the subcommand.
+        config: Its configuration.
+        dumped: The configuration as plain values.
+    """
+    config = config.clone()
+    for key in NOT_OF_THE_EXPERIMENT:
+        config.pop(key, None)
+    experiment = {key: value for key, value in dumped.items() if key not in NOT_OF_THE_EXPERIMENT}
+    changed = yaml.safe_load(parser.dump(config, skip_default=True, skip_validation=True))
+    return {
+        "config.yaml": yaml.safe_dump(experiment, sort_keys=False),
+        "overrides.yaml": yaml.safe_dump(strip_defaults(changed), sort_keys=False),
+    }
 
 
 def strip_defaults(value: Any) -> Any:

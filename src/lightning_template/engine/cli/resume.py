@@ -1,0 +1,42 @@
+"""What a checkpoint's run had and the configuration has now."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from lightning_template.engine.runs.changes import changes, has_effect
+
+OPTIMIZER = "model.optimizer."
+
+_logger = logging.getLogger("lightning_template")
+
+
+def check_changes(before: Mapping[str, Any], after: Mapping[str, Any], is_fit: bool, allowed: bool) -> list[str]:
+    """Tell what differs from the checkpoint's run.
+
+    Args:
+        before: Configuration of the run that the checkpoint is of.
+        after: Configuration of this run.
+        is_fit: Whether the run goes on, so that each difference may count; otherwise those of model and data do.
+        allowed: Whether it may go on though it will end otherwise.
+
+    Returns:
+        The optimizer's options that differ and have to be set, which a checkpoint would restore; none but for `fit`.
+
+    Raises:
+        ValueError: If the run would end otherwise than the checkpoint's, and is not allowed to.
+    """
+    found = changes(before, after)
+    for option, (old, new) in found.items():
+        if is_fit or (has_effect(option) and option.startswith(("model", "data"))):
+            _logger.info("changed: %s was %s and is %s", option, old, new)
+    if not is_fit:
+        return []
+    with_effect = [option for option in found if has_effect(option)]
+    if with_effect and not allowed:
+        old, new = found[with_effect[0]]
+        raise ValueError(
+            f"`{with_effect[0]}` was {old} and is {new}, so the run would not end as it would have: "
+            "add --allow_changes to go on all the same"
+        )
+    return [option.removeprefix(OPTIMIZER) for option in found if option.startswith(OPTIMIZER)]

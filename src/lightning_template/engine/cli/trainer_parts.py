@@ -1,0 +1,33 @@
+"""Callbacks and plugins of a Trainer that is built from a configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.fabric.plugins import CheckpointIO
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+
+from lightning_template.engine.runs.checkpoints import WholeCheckpointIO
+
+
+def chosen_callbacks(config: Any, named: Mapping[str, Callback | None]) -> list[Callback]:
+    """Return the callbacks that a configuration asks for, those of `trainer.callbacks` first.
+
+    Args:
+        config: Configuration of the Trainer; its `enable_checkpointing` and `enable_progress_bar` switch callbacks off.
+        named: Callbacks under keys of their own; the progress bar gives way to another one.
+    """
+    given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+    has_bar = any(isinstance(callback, ProgressBar) for callback in given)
+    defaults = [callback for name, callback in named.items() if not (has_bar and name == "progress_bar")]
+    callbacks = [callback for callback in (*given, *defaults) if callback]
+    for switch, kind in ((config.enable_checkpointing, Checkpoint), (config.enable_progress_bar, ProgressBar)):
+        if switch is False:
+            callbacks = [callback for callback in callbacks if not isinstance(callback, kind)]
+    return callbacks
+
+
+def with_whole_checkpoints(plugins: Any) -> list[Any]:
+    """Return plugins of a Trainer, with the one that writes whole checkpoints unless another one writes them."""
+    given = plugins if isinstance(plugins, list) else [plugins] if plugins else []
+    return given if any(isinstance(plugin, CheckpointIO) for plugin in given) else [*given, WholeCheckpointIO()]
