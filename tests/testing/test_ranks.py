@@ -216,7 +216,7 @@ def test_a_new_process_that_fails_ends_the_other(
 
 
 def test_work_that_cannot_be_sent_is_skipped(new_processes: list[ForkedPython]) -> None:
-    with pytest.raises(CheckSkipped, match="this one cannot be forked, .* cannot be sent to another: "):
+    with pytest.raises(CheckSkipped, match=r"this one cannot be forked, .* cannot be sent to another: "):
         ranks.in_two_ranks(partial(print, sys.stdout))
     assert not new_processes
 
