@@ -95,6 +95,7 @@ class Any_(LightningModule):  # noqa: N801
         (One, {"inputs": X}, [{"inputs": X}]),
         (Two, (X, Y, Y), [X, Y]),
         (Two, {"y": Y, "x": X, "z": X}, [X, Y]),
+        (Two, {"y": Y, "x": X}, [X, Y]),
         (Any_, (X, Y), [X]),
     ],
 )
