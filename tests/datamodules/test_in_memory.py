@@ -70,6 +70,19 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: st
         Numbers(**options)
 
 
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    expected: dict[str, Any] = {"batch_size": 64, "eval_batch_size": 1000, "val_fraction": 0.1, "test_fraction": None}
+    expected |= {
+        "shuffle": True,
+        "val_on_test": False,
+        "augmentations": (),
+        "num_workers": 0,
+        "on_device": False,
+        "seed": 0,
+    }
+    assert expected.items() <= vars(Numbers()).items()
+
+
 def test_a_datamodule_must_say_what_it_loads() -> None:
     with pytest.raises(NotImplementedError, match="InMemoryDataModule must define `load`"):
         InMemoryDataModule().setup("fit")

@@ -89,8 +89,9 @@ def test_a_test_file(tmp_path: Path) -> None:
     assert [data.class_names[target] for target in targets] == [row[3] for row in table[4:9]]
 
 
-def test_a_constant_column_becomes_zero(tmp_path: Path) -> None:
-    table = [[0.1, index**2, index % 2] for index in range(50)]
+@pytest.mark.parametrize("value", [0.1, 0.0, -1e9])
+def test_a_constant_column_becomes_zero(value: float, tmp_path: Path) -> None:
+    table = [[value, index**2, index % 2] for index in range(50)]
     data = make(write(tmp_path / "table.csv", table, ["same", "other", "y"]), "y", batch_size=100)
     inputs, _ = next(iter(data.train_dataloader()))
     assert inputs[:, 0].abs().max() < 1e-6

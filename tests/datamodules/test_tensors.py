@@ -1,6 +1,7 @@
 """Files of arrays, checked against the arrays that were written."""
 
 import io
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,15 @@ def test_statistics_come_from_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     values["inputs"][17, 1, 2] = np.nan
     with pytest.raises(ValueError, match="training inputs must be finite, but not so in 1 samples, first 17"):
         make(write(tmp_path / "data.pt", values))
+
+
+def test_arrays_that_are_not_used_are_told_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    path = write(tmp_path / "data.npz", arrays() | dict.fromkeys("hbfadgce", np.zeros(1)))
+    make(path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: arrays that are not used: a, b, c, d, e, f, g, h"
+    ]
 
 
 MISTAKES: dict[str, tuple[dict[str, np.ndarray], str]] = {

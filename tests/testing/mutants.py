@@ -573,7 +573,7 @@ MUTANTS = {
     "detached loss": Mutant("batch_fits_task", "does not require a gradient", DetachedLoss),
     "no return": Mutant("batch_fits_task", "returned no loss", NoReturn),
     "loss of each sample": Mutant("batch_fits_task", "must be one number", LossOfEachSample),
-    "broadcasting": Mutant("batch_fits_task", "broadcast", Broadcasting, Sums),
+    "broadcasting": Mutant("batch_fits_task", "are broadcast against each other", Broadcasting, Sums),
     "silent broadcasting": Mutant("batch_fits_task", "each other's targets", SilentBroadcasting, Sums),
     "unequal lengths": Mutant("batch_fits_task", "16 inputs and 15 targets", data=UnequalLengths),
     "log of 0": Mutant("loss_is_finite", "inf", LogOfZero),

@@ -37,6 +37,8 @@ def test_samples_are_counted() -> None:
 
 def test_some_samples_in_an_order() -> None:
     assert rows(take(BATCH, [3, 0])) == [[[6.0, 7.0], [0.0, 1.0]], [3, 0], [[7.0, 8.0], [1.0, 2.0]]]
+    with pytest.raises(CheckSkipped, match="batches cannot be cut"):
+        take((X, Y[:4]), [0])
 
 
 def test_batches_are_joined_and_cut() -> None:
@@ -93,6 +95,7 @@ class Any_(LightningModule):  # noqa: N801
         (One, {"inputs": X}, [{"inputs": X}]),
         (Two, (X, Y, Y), [X, Y]),
         (Two, {"y": Y, "x": X, "z": X}, [X, Y]),
+        (Two, {"y": Y, "x": X}, [X, Y]),
         (Any_, (X, Y), [X]),
     ],
 )

@@ -59,7 +59,7 @@ def test_metrics() -> None:
 
 
 def test_states_are_equal_to_the_bit() -> None:
-    state = {"a": torch.tensor([1.0, NAN]), "b": torch.tensor([1, 2])}
+    state = {"a": torch.tensor([1.0, NAN]), "b": torch.tensor([1, 2]), "c": torch.ones(2)}
     same = {name: tensor.clone() for name, tensor in state.items()}
     require_equal_states(state, same, "now", "why")
     for other in (
@@ -71,5 +71,7 @@ def test_states_are_equal_to_the_bit() -> None:
             with pytest.raises(CheckFailed, match=r"^`a` came out otherwise now: why$"):
                 require_equal_states(one, two, "now", "why")
     for one, two in ((state, {"a": same["a"]}), ({"a": same["a"]}, state)):
-        with pytest.raises(CheckFailed, match=r"^`b` came out otherwise now: why$"):
+        with pytest.raises(CheckFailed, match=r"^`b`, `c` came out otherwise now: why$"):
             require_equal_states(one, two, "now", "why")
+    with pytest.raises(CheckFailed, match=r"^`c` came out otherwise now: why$"):
+        require_equal_states(state, same | {"c": torch.ones(1)}, "now", "why")

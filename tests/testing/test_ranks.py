@@ -1,9 +1,14 @@
 """Two processes that train together, started from a process that may have done anything."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from multiprocessing import current_process
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -13,6 +18,7 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lightning_template.testing import ranks
 from lightning_template.testing.isolation import undisturbed
+from lightning_template.testing.outcomes import CheckSkipped
 from lightning_template.testing.subject import Subject
 
 NOTEBOOK = """
@@ -113,6 +119,106 @@ def test_forks_form_a_group(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     assert torch.get_num_threads() == threads
     assert not distributed.is_initialized()
     assert capfd.readouterr() == ("", "")
+
+
+class ForkedPython:
+    """Stands in for `subprocess.Popen` of Python: a fork has imported everything already."""
+
+    made: list["ForkedPython"]
+
+    def __init__(self, command: list[str], env: dict[str, str], stdout: BinaryIO, stderr: int) -> None:
+        executable, option, code, *arguments = command
+        assert (executable, option, stderr) == (sys.executable, "-c", subprocess.STDOUT)
+        self.made.append(self)
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            for stream in (1, 2):
+                os.dup2(stdout.fileno(), stream)
+            os.environ.clear()
+            os.environ.update(env)
+            sys.argv[:] = [option, *arguments]
+            try:
+                exec(code, {})
+            except SystemExit as error:
+                os.write(2, str(error).encode())
+                os._exit(1)
+            os._exit(0)
+
+    def poll(self) -> int | None:
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
+        return self.returncode
+
+    def wait(self) -> None:
+        while self.poll() is None:
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def new_processes(monkeypatch: pytest.MonkeyPatch) -> list[ForkedPython]:
+    """Have ranks be new processes; return a list of those that are started."""
+    monkeypatch.setattr(ranks, "can_fork", lambda: False)
+    monkeypatch.setattr(ForkedPython, "made", [], raising=False)
+    monkeypatch.setattr(subprocess, "Popen", ForkedPython)
+    return ForkedPython.made
+
+
+def surroundings(names: list[str]) -> dict[str, Any]:
+    return ranks_together() | {name: os.environ.get(name) for name in names}
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_new_processes_form_a_group(
+    new_processes: list[ForkedPython], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    names = ["PYTHONPATH", "CUDA_VISIBLE_DEVICES", "LOCAL_RANK", "HOME"]
+    found = ranks.in_two_ranks(partial(surroundings, names))
+    path = os.pathsep.join([str(tmp_path), *sys.path[1:]])
+    assert [found[name] for name in names] == [path, "", "0", os.environ.get("HOME")]
+    assert (found["rank"], found["total"]) == (0, torch.tensor([3.0]))
+    assert [process.returncode for process in new_processes] == [0, 0]
+
+
+def fail_in_rank_1() -> None:
+    if distributed.get_rank() == 1:
+        raise ValueError("not here")
+    time.sleep(60)
+
+
+def end_rank_0() -> None:
+    if distributed.get_rank() == 0:
+        os._exit(3)
+    time.sleep(60)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+@pytest.mark.parametrize(
+    ("work", "rank", "message", "codes"),
+    [
+        (fail_in_rank_1, 1, r"(?s)^Traceback.*\nValueError: not here$", [-signal.SIGKILL, 1]),
+        (end_rank_0, 0, "^it ended with 3$", [3, -signal.SIGKILL]),
+    ],
+)
+def test_a_new_process_that_fails_ends_the_other(
+    work: ranks.Work, rank: int, message: str, codes: list[int], new_processes: list[ForkedPython]
+) -> None:
+    with pytest.raises(ProcessRaisedException, match=message) as caught:
+        ranks.in_two_ranks(work)
+    assert (caught.value.error_index, caught.value.error_pid) == (rank, new_processes[rank].pid)
+    assert [process.returncode for process in new_processes] == codes
+
+
+def test_work_that_cannot_be_sent_is_skipped(new_processes: list[ForkedPython]) -> None:
+    with pytest.raises(CheckSkipped, match=r"this one cannot be forked, .* cannot be sent to another: "):
+        ranks.in_two_ranks(partial(print, sys.stdout))
+    assert not new_processes
 
 
 def test_another_process_reads_the_data_itself() -> None:

@@ -196,6 +196,12 @@ def test_erased_sides_are_clipped(area: float, aspect: float, sides: list[int]) 
     assert tall[:, 2:].tolist() == [sides[::-1]] * 50
 
 
+def test_the_defaults_are_those_of_the_paper() -> None:
+    assert vars(RandomErasing()) == {"probability": 0.5, "area": (0.02, 0.33), "aspect": (0.3, 3.3), "fill": 0}
+    assert vars(RandomHorizontalFlip()) == {"probability": 0.5}
+    assert vars(RandomCrop(4)) == {"padding": 4, "fill": 0}
+
+
 AREA_RULE = "be (low, high) with 0 < low <= high <= 1"
 ASPECT_RULE = "be (low, high) with 0 < low <= high < inf"
 

@@ -46,7 +46,6 @@ def in_two_ranks(work: Work) -> Any:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if can_fork():
-            torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
             start_processes(partial(_rank, work, folder), nprocs=2, start_method="fork")  # type: ignore[no-untyped-call]
         else:
             _start_new_processes(work, folder)
@@ -81,7 +80,7 @@ def _try_backward() -> None:
 
 def _rank(work: Work, folder: Path, rank: int) -> None:
     """Be one of the two processes."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
     os.environ["LOCAL_RANK"] = str(rank)  # Lightning then starts no processes itself
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2, timeout=timedelta(minutes=2)

@@ -216,11 +216,17 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "seconds", "expected"),
-    [(10.0, 61.0, [10, 20]), (10.0, 599.0, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]), (0.5, 7.0, [5, 10, 15, 20])],
+    ("options", "seconds", "expected"),
+    [
+        ({}, 61.0, [10, 20]),  # ten minutes
+        ({"every_minutes": 10}, 599.0, [2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]),
+        ({"every_minutes": 0.5}, 7.0, [5, 10, 15, 20]),
+        ({"every_minutes": 2}, 20.0, [6, 12, 18]),
+        ({"every_minutes": None}, 599.0, []),
+    ],
 )
 def test_every_so_many_minutes(
-    minutes: float,
+    options: dict[str, Any],
     seconds: float,
     expected: list[int],
     written: list[int],
@@ -232,9 +238,10 @@ def test_every_so_many_minutes(
             now = seconds * (self.global_step + 1)
             monkeypatch.setattr(best_and_last, "time", SimpleNamespace(monotonic=lambda: now))
 
+    keeper = BestAndLast(**options)  # the time counts from the start of training
     monkeypatch.setattr(best_and_last, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setitem(globals(), "STEPS", 24)
-    fit(tmp_path, Clock([1.0]), BestAndLast(every_minutes=minutes), limit_val_batches=0)
+    fit(tmp_path, Clock([1.0]), keeper, limit_val_batches=0)
     assert written == [*expected, 24]
 
 
@@ -248,8 +255,29 @@ def test_every_so_many_steps(
 
 @pytest.mark.parametrize("options", [{"every_n_steps": 0}, {"every_minutes": -1.0}, {"every_minutes": 0}])
 def test_intervals_are_positive(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be greater than 0, got (0|-1\.0)"):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"^`{name}` must be greater than 0, got {value}$"):
         BestAndLast(**options)
+
+
+@pytest.mark.parametrize(("clocks", "is_over"), [([60.0, 59.0], True), ([59.0, 60.0], True), ([59.0, 59.0], False)])
+def test_the_first_clock_of_all_ranks_decides(
+    clocks: list[float], is_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reduce(decision: bool, all: bool = True) -> bool:  # noqa: A002
+        decisions = [decision, clocks[1] >= 60]
+        return min(decisions) if all else max(decisions)
+
+    keeper = BestAndLast(every_minutes=1)
+    keeper._saved_at = 0.0
+    monkeypatch.setattr(best_and_last, "time", SimpleNamespace(monotonic=lambda: clocks[0]))
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(reduce_boolean_decision=reduce))
+    assert keeper._interval_is_over(trainer) == is_over
+
+
+def test_where_nothing_is_logged_nothing_can_be_watched() -> None:
+    with pytest.raises(ValueError, match=r"one of the logged quantities \(nothing\), got val/loss$"):
+        BestAndLast("val/loss")._check_monitor(SimpleNamespace(callback_metrics={}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [NAN, INF])

@@ -196,9 +196,9 @@ def test_without_an_obvious_quantity_there_is_no_best(
 def test_a_monitor_that_is_not_logged_leaves_a_checkpoint(module: type[Logs], workspace: Path) -> None:
     arguments = {} if module is Other else {"monitor": "val_acc"}
     with pytest.raises(
-        ValueError, match=r"`monitor` must be one of the logged quantities \(train_loss, val_x\), got val_acc"
+        ValueError, match=r"`monitor` must be one of the logged quantities \(a, train_loss, val_x\), got val_acc"
     ):
-        fit_with(arguments, module(val_x=[1.0, 2.0]))
+        fit_with(arguments, module(val_x=[1.0, 2.0], a=[1.0, 2.0]))
     checkpoint = torch.load(RUN / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
 
@@ -211,7 +211,8 @@ def test_a_monitor_whose_name_says_nothing_needs_a_mode(workspace: Path) -> None
 
 def test_resume_keeps_the_choice_and_the_best(workspace: Path) -> None:
     values = {"val_acc": [0.5, 0.25, 0.375, 0.75]}
-    fit_with({}, Logs(**values), Dashboard(graph=False))
+    events = fit_with({}, Logs(**values), Dashboard(graph=False))
+    assert [event.value for event in events.Scalars("best/val_acc")] == [0.5, 0.5]
     assert best() == {"monitor": "val_acc", "mode": "max", "best_score": 0.5, "best_epoch": 0, "best_step": 3}
     last = RUN / "checkpoints" / "last.ckpt"
     events = fit_with({}, Logs(**values), Dashboard(graph=False), max_epochs=3, ckpt_path=last)

@@ -301,6 +301,8 @@ def test_texts_are_those_of_the_run(workspace: Path, monkeypatch: pytest.MonkeyP
     }
     assert "custom_scalars__config__" in events.Tags()["tensors"]
     environment = texts.pop("environment")
+    names = [line.split(":")[0] for line in environment.replace("    ", "", 1).splitlines() if ":" in line]
+    assert names[:3] == ["started", "    python", "    platform"]  # in the order of the file
     assert texts == {
         "command": "    lightning-template fit \\\n      --config 'a b.yaml'\n",
         "config": "    model: a\n    data: b\n",

@@ -57,9 +57,23 @@ def test_every_kind_of_image_becomes_bytes(kind: str, channels: int, tmp_path: P
 
 def test_colours_stay_colours_and_become_grey_by_luminance(tmp_path: Path) -> None:
     Image.new("RGB", (2, 3), (200, 100, 50)).save(tmp_path / "image.bmp")
-    assert (decode(tmp_path / "image.bmp", (3, 3, 2)) == np.array([200, 100, 50])[:, None, None]).all()
+    for size in ((3, 2), (3, 5), (4, 2)):  # stretched, unless asked otherwise
+        assert (decode(tmp_path / "image.bmp", (3, *size)) == np.array([200, 100, 50])[:, None, None]).all()
     grey = 0.299 * 200 + 0.587 * 100 + 0.114 * 50  # ITU-R 601
     np.testing.assert_allclose(decode(tmp_path / "image.bmp", (1, 3, 2)), grey, atol=1)
+
+
+@pytest.mark.parametrize(("values", "expected"), [((0, 65535), (0, 255)), ((256, 256), (1, 1)), ((513, 700), (2, 2))])
+def test_the_upper_of_two_bytes_is_kept(values: list[int], expected: list[int], tmp_path: Path) -> None:
+    Image.fromarray(np.array([values], np.int32)).save(tmp_path / "image.tif")
+    assert decode(tmp_path / "image.tif", (1, 1, 2)).tolist() == [[[*expected]]]
+
+
+@pytest.mark.parametrize("values", [(0, 65536), (-1, 65535), (70000, 70000)])
+def test_more_than_two_bytes_are_refused(values: tuple[int, int], tmp_path: Path) -> None:
+    Image.fromarray(np.array([values], np.int32)).save(tmp_path / "image.tif")
+    with pytest.raises(ValueError, match=f"its values must lie in 16 bits, got {values[0]} to {values[1]}"):
+        decode(tmp_path / "image.tif", (1, 1, 2))
 
 
 def test_a_cameras_orientation_is_applied(tmp_path: Path) -> None:

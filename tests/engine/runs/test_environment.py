@@ -34,6 +34,7 @@ def test_the_environment_is_that_of_this_process(workspace: Path, monkeypatch: p
     installed = {name: version(name) for name in environment.PACKAGES[1:]}
     assert found.pop("packages") == {environment.PACKAGES[0]: own_version(), **installed}
     started = datetime.fromisoformat(found.pop("started"))
+    assert started.microsecond == 0
     assert timedelta(0) <= datetime.now(UTC) - started < timedelta(minutes=5)
     assert found == {
         "command": ["lightning-template", "fit"],

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template.engine.callbacks.run_directory import run_directory
-from lightning_template.engine.callbacks.watched import AUTO, Mode, choose, mode_of, why_none
+from lightning_template.engine.callbacks.watched import AUTO, Mode, choose, is_better, mode_of, why_none
 from lightning_template.engine.loops import Boundary, logged_in_validation, resumable_loop
 from lightning_template.engine.runs.digests import is_whole
 from lightning_template.engine.runs.directories import METRICS_FILE, update_json
@@ -41,6 +41,8 @@ class BestAndLast(Boundary, Checkpoint):
         ValueError: If an interval is not positive.
     """
 
+    _saved_at: float
+
     def __init__(
         self,
         monitor: str | None = AUTO,
@@ -59,7 +61,6 @@ class BestAndLast(Boundary, Checkpoint):
         self.best_epoch: int | None = None
         self.best_step: int | None = None
         self._validated_epoch: int | None = None  # of a validation that no checkpoint followed yet
-        self._saved_at = time.monotonic()
         self._is_told = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -155,14 +156,11 @@ class BestAndLast(Boundary, Checkpoint):
         if self.monitor not in trainer.callback_metrics:
             return False
         score = trainer.callback_metrics[self.monitor].item()
-        improved = math.isfinite(score) and (self.best_score is None or self._is_better(score, self.best_score))
+        improved = math.isfinite(score) and (self.best_score is None or is_better(score, self.best_score, self.mode))
         if trainer.strategy.reduce_boolean_decision(improved):  # all ranks save, or none
             self.best_score, self.best_epoch, self.best_step = score, self._validated_epoch, trainer.global_step
             return True
         return False
-
-    def _is_better(self, score: float, other: float) -> bool:
-        return score > other if self.mode == "max" else score < other
 
 
 def _check_finite(pl_module: LightningModule) -> None:

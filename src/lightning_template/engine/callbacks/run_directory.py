@@ -189,7 +189,6 @@ class RunDirectory(Callback):
     def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
         if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):
             return
-        self.place()
         path = self.run / runs.STATE_FILE
         entries = {"state": state, "started": self._started, "seconds": round(time.monotonic() - self._began, 1)}
         if trainer:

@@ -49,6 +49,11 @@ def mode_of(name: str) -> Mode | None:
     return None
 
 
+def is_better(score: float, other: float, mode: str | None) -> bool:
+    """Tell whether a score is better than another, which stays the best where they are equal."""
+    return score > other if mode == "max" else score < other
+
+
 def _words(name: str) -> list[str]:
     """Return the words of a name in small letters; `valAcc` has two, `IoU` is one."""
     words: list[str] = []

@@ -19,6 +19,7 @@ from lightning_template.engine.callbacks.best_and_last import BestAndLast
 from lightning_template.engine.callbacks.observer import Observer, untouched
 from lightning_template.engine.callbacks.run_directory import RunDirectory
 from lightning_template.engine.callbacks.tensorboard import experiments
+from lightning_template.engine.callbacks.watched import is_better
 from lightning_template.engine.loops import logged_in_validation
 from lightning_template.engine.runs.changes import flatten
 from lightning_template.engine.runs.directories import read_json
@@ -80,8 +81,8 @@ class Dashboard(Observer):
         metrics = {name: value.item() for name, value in trainer.callback_metrics.items() if name in (*names, monitor)}
         if monitor not in metrics:
             return
-        score, sign = metrics[monitor], 1 if mode == "max" else -1
-        if math.isfinite(score) and (monitor not in self.best or sign * score > sign * self.best[monitor]):
+        score = metrics[monitor]
+        if math.isfinite(score) and (monitor not in self.best or is_better(score, self.best[monitor], mode)):
             self.best = metrics
         for logger in trainer.loggers:
             step = trainer.fit_loop.epoch_loop._batches_that_stepped

@@ -13,12 +13,16 @@ def dump_metrics(module: nn.Module) -> dict[str, Any]:
         if isinstance(part, MetricCollection):
             part.items()  # brings metrics that share their sums with another up to date
     return {
-        name: {**{state: _on_cpu(getattr(part, state)) for state in part._defaults}, "": part._update_count}
-        if isinstance(part, Metric)
-        else part.dump_waiting()
+        name: _dump(part) if isinstance(part, Metric) else part.dump_waiting()
         for name, part in module.named_modules()
         if isinstance(part, Metric) or hasattr(part, "dump_waiting")
     }
+
+
+def _dump(metric: Metric) -> dict[str, Any]:
+    state = {name: _on_cpu(getattr(metric, name)) for name in metric._defaults}
+    state[""] = metric._update_count
+    return state
 
 
 def load_metrics(module: nn.Module, states: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def same_random_numbers(device: torch.device) -> Iterator[None]:
     # by type: `isinstance` asks for `__class__`, which some objects answer with a warning
     generators = [item for item in gc.get_objects() if issubclass(type(item), random.Random | np.random.Generator)]
     generators = [item for item in generators if not isinstance(item, random.SystemRandom)]
-    states = [copy.deepcopy(_state(item)) for item in generators]
+    states = [_state(item) for item in generators]  # copies, both of them
     try:
         yield
     finally:
