@@ -24,13 +24,13 @@ READ = {
 """What people read and extend, and what each room of it may know besides itself and the standard library."""
 INSIDE = {
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle", "engine.loops", "engine.process", "tasks"},
-    "engine.process": set(),
+    "engine.process": {"rich"},
     "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.process"},
     "engine.measures": {"torch", "torchmetrics"},
     "engine.tasks": {"torch", "lightning"},
     "engine.batches": {"torch", "numpy"},
     "engine.files": {"torch", "torchvision", "numpy", "filelock", "pyarrow", "PIL", "engine.batches", "engine.runs"},
-    "engine.runs": {"torch", "lightning"},
+    "engine.runs": {"torch", "lightning", "engine.process"},
     "engine.callbacks": {"torch", "torchmetrics", "lightning", "tqdm", "filelock", "yaml"}
     | {"engine.loops", "engine.process", "engine.runs"},
     "engine.dashboard": {"torch", "torchmetrics", "lightning", "matplotlib", "yaml"}

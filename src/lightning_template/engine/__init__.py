@@ -1,1 +1,1 @@
-"""What makes runs fast, exact and visible. Nobody has to open it to write a task."""
+"""The engine: it makes runs fast, exact and visible. Nobody has to open it to write a task."""

@@ -33,11 +33,11 @@ def test_rates_are_sklearns(samples: tuple[Tensor, Tensor]) -> None:
     predictions, targets = samples
     expected = confusion_matrix(targets, predictions.argmax(dim=1), normalize="true")
     assert not np.allclose(expected, expected.T, atol=0.05)
-    np.testing.assert_allclose(plots.rates_of(predictions, targets), expected, atol=1e-6)
+    np.testing.assert_allclose(plots.confusion_rates(predictions, targets), expected, atol=1e-6)
 
 
 def test_a_class_without_samples_has_no_rates() -> None:
-    rates = plots.rates_of(torch.eye(3), torch.tensor([0, 0, 1]))
+    rates = plots.confusion_rates(torch.eye(3), torch.tensor([0, 0, 1]))
     assert rates.tolist() == [[0.5, 0.5, 0], [0, 0, 1], [0, 0, 0]]
 
 

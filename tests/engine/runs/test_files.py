@@ -16,7 +16,7 @@ from lightning_template.callbacks import BestAndLast, RunDirectory
 from lightning_template.engine.runs import files
 from lightning_template.engine.runs.checkpoints import WholeCheckpointIO
 from lightning_template.engine.runs.digests import DamagedError, check_archive, check_text, load_json
-from lightning_template.engine.runs.files import HeldFolder, part_of, replacing, write_text
+from lightning_template.engine.runs.files import HeldFolder, replacing, temporary_path, write_text
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 def test_what_a_killed_process_left_is_not_written_through(tmp_path: Path) -> None:
     path, other = tmp_path / "a.txt", tmp_path / "other.txt"
     other.write_text("good")
-    part_of(path).hardlink_to(other)
+    temporary_path(path).hardlink_to(other)
     write_text(path, "new")
     assert (path.read_text(), other.read_text()) == ("new", "good")
 

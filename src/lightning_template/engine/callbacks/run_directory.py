@@ -238,6 +238,11 @@ def run_directory(trainer: Trainer) -> Path:
     Raises:
         FileNotFoundError: If that was deleted, moved or replaced since training began.
     """
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    directory = next((callback.place() for callback in callbacks if isinstance(callback, RunDirectory)), None)
-    return directory or Path(trainer.log_dir or trainer.default_root_dir)
+    directory = find_run_directory(trainer)
+    return (directory and directory.place()) or Path(trainer.log_dir or trainer.default_root_dir)
+
+
+def find_run_directory(trainer: Trainer) -> RunDirectory | None:
+    """Return the callback that makes and owns the run directory, if a trainer has one."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
+    return next((callback for callback in callbacks if isinstance(callback, RunDirectory)), None)

@@ -1,4 +1,4 @@
-"""What a command line says before torch is imported, which takes seconds: configurations, checkpoint, experiment."""
+"""The command line, read without torch, which takes seconds to import: configurations, checkpoint, experiment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -14,7 +14,7 @@ from lightning_template.engine.process.signals import stop_signals
 from lightning_template.engine.process.streams import tolerant_output
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new")
-OF_THE_TRAINER = SUBCOMMANDS[:4]
+TRAINER_SUBCOMMANDS = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_config")
 """Ends of the options that have something printed and nothing done."""
@@ -108,7 +108,7 @@ def _run(args: Sequence[str]) -> int:
 
 
 def _dispatch(args: list[str]) -> int:
-    if not args or args[0] in ("-h", "--help") or (args[0] in OF_THE_TRAINER and {"-h", "--help"} & set(args[1:])):
+    if not args or args[0] in ("-h", "--help") or (args[0] in TRAINER_SUBCOMMANDS and {"-h", "--help"} & set(args[1:])):
         sys.stdout.write(HELP)
         return 0
     if args[0] == "--version":

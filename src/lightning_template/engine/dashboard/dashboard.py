@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside scalars and figures: charts, hyper-parameters, texts, the network's graph."""
+"""Charts, hyper-parameters, texts and the network's graph in TensorBoard."""
 
 import io
 import json
@@ -17,14 +17,14 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.best_and_last import BestAndLast
 from lightning_template.engine.callbacks.observer import Observer, untouched
-from lightning_template.engine.callbacks.run_directory import RunDirectory
+from lightning_template.engine.callbacks.run_directory import find_run_directory
 from lightning_template.engine.callbacks.tensorboard import experiments
 from lightning_template.engine.callbacks.watched import is_better
 from lightning_template.engine.loops import logged_in_validation
-from lightning_template.engine.runs.changes import flatten
+from lightning_template.engine.runs.changes import class_options, flatten
 from lightning_template.engine.runs.directories import read_json
 
-OF_THE_TRAINER = (
+RECIPE_OPTIONS = (
     "accumulate_grad_batches",
     "gradient_clip_val",
     "limit_train_batches",
@@ -134,30 +134,19 @@ def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float]:
         {'seed_everything': 0, 'model': 'Task', 'model.sizes': '8, 8'}
     """
     values: dict[str, str | float] = {}
+    classes = class_options(config)
     for key, value in flatten(config).items():
         room, _, name = key.partition(".")
         if value is None or room not in ("seed_everything", "model", "data", "trainer"):
             continue
-        if (room == "trainer" and name not in OF_THE_TRAINER) or key == "data.data_dir":
+        if (room == "trainer" and name not in RECIPE_OPTIONS) or key == "data.data_dir":
             continue
         if isinstance(value, (list, tuple)):
             value = ", ".join(map(str, value))
         elif isinstance(value, (bool, dict)):
             value = json.dumps(value)  # torch 2.15 writes booleans as numbers
-        values[key] = value.rpartition(".")[2] if isinstance(value, str) and key in _classes(config) else value
+        values[key] = value.rpartition(".")[2] if isinstance(value, str) and key in classes else value
     return values
-
-
-def _classes(config: Mapping[str, Any], prefix: str = "") -> set[str]:
-    """Return the keys, as `flatten` has them, whose values name a class."""
-    found: set[str] = set()
-    for key, value in config.items():
-        name = prefix if key in ("class_path", "init_args") else f"{prefix}.{key}".lstrip(".")
-        if key == "class_path":
-            found.add(prefix)
-        elif isinstance(value, Mapping):
-            found |= _classes(value, name)
-    return found
 
 
 def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
@@ -183,8 +172,8 @@ def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
 
 def _texts(trainer: Trainer) -> dict[str, str]:
     files = _files(trainer)
-    directory = next((cb.run for cb in trainer.callbacks if isinstance(cb, RunDirectory)), None)  # type: ignore[attr-defined]
-    environment = read_json(directory / "environment.json") if directory else {}
+    directory = find_run_directory(trainer)
+    environment = read_json(directory.run / "environment.json") if directory and directory.run else {}
     words = [shlex.quote(word) for word in environment.pop("command", [])]
     command = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in words)
     texts = {
@@ -197,7 +186,8 @@ def _texts(trainer: Trainer) -> dict[str, str]:
 
 
 def _files(trainer: Trainer) -> Mapping[str, str]:
-    return next((cb.files for cb in trainer.callbacks if isinstance(cb, RunDirectory)), {})  # type: ignore[attr-defined]
+    directory = find_run_directory(trainer)
+    return directory.files if directory else {}
 
 
 def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Tensor) -> None:

@@ -171,9 +171,9 @@ class Figures(Observer):
             worst, found, classes = (part.cpu() for part in self._mistakes)
             yield "images/worst mistakes", lambda: pictures.images(worst, found, classes, names)
         if self.confusion_matrix:
-            yield "classes/confusion matrix", lambda: plots.confusion_matrix(plots.rates_of(*seen), names)
+            yield "classes/confusion matrix", lambda: plots.confusion_matrix(plots.confusion_rates(*seen), names)
         if self.class_accuracy:
-            yield "classes/accuracy", lambda: plots.class_accuracy(plots.rates_of(*seen), names)
+            yield "classes/accuracy", lambda: plots.class_accuracy(plots.confusion_rates(*seen), names)
         if self.calibration:
             yield "classes/calibration", lambda: plots.calibration(*seen)
             yield f"{stage}/calibration_error", lambda: plots.calibration_error(*seen)

@@ -1,4 +1,4 @@
-"""What kind of samples and predictions figures are drawn of."""
+"""Kinds of samples and predictions, which decide on the figures."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -54,7 +54,7 @@ def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
     return figure
 
 
-def rates_of(predictions: Tensor, targets: Tensor) -> Tensor:
+def confusion_rates(predictions: Tensor, targets: Tensor) -> Tensor:
     """Return the share of each true class that was predicted as each class.
 
     Args:
@@ -74,7 +74,7 @@ def class_accuracy(rates: Tensor, names: Sequence[str]) -> "Figure":
     """Draw the share of each class that is predicted right, lowest first.
 
     Args:
-        rates: As `rates_of` returns them.
+        rates: As `confusion_rates` returns them.
         names: Name of each class.
     """
     right, order = rates.diagonal().sort(descending=True)

@@ -1,4 +1,4 @@
-"""What the optimizer and the machine do while a run trains, as scalars."""
+"""Learning rates, gradient norm, speed and memory of a run, as scalars."""
 
 import resource
 import sys

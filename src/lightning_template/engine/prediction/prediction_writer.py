@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
-from lightning_template.engine.runs.files import part_of, put_in_place, refusal
+from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -79,7 +79,7 @@ class PredictionWriter(Callback):
         for file, option in ((self.path, "--output"), (self.figure, "--figure")):
             if file and (reason := refusal(file.parent)):
                 raise ValueError(f"cannot write {file}: {reason}; name a file elsewhere with {option}")
-        self._part = part_of(self.path)
+        self._part = temporary_path(self.path)
 
     def on_predict_batch_end(
         self,

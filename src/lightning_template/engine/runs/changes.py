@@ -1,7 +1,7 @@
-"""What differs between two configurations, and whether a resumed run can end as it would have. Imports no torch."""
+"""Differences between two configurations, and those that change how a resumed run ends. Imports no torch."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 WITHOUT_EFFECT = (
@@ -35,15 +35,31 @@ def has_effect(option: str) -> bool:
     return not any(re.fullmatch(pattern, option) for pattern in WITHOUT_EFFECT)
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration with a key for each value, as options are typed.
 
     Example:
         >>> flatten({"data": {"class_path": "a.Data", "init_args": {"batch_size": 64}}})
         {'data': 'a.Data', 'data.batch_size': 64}
     """
-    flat: dict[str, Any] = {}
+    return {name: value for name, value, _ in _entries(config, "")}
+
+
+def class_options(config: Mapping[str, Any]) -> set[str]:
+    """Return the options whose values name a class.
+
+    Example:
+        >>> class_options({"data": {"class_path": "a.Data", "init_args": {"batch_size": 64}}})
+        {'data'}
+    """
+    return {name for name, _, is_class in _entries(config, "") if is_class}
+
+
+def _entries(config: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any, bool]]:
+    """Yield each option of a configuration, its value, and whether that names a class."""
     for key, value in config.items():
         name = prefix if key in ("class_path", "init_args") else f"{prefix}.{key}".lstrip(".")
-        flat |= flatten(value, name) if isinstance(value, Mapping) and value else {name: value}
-    return flat
+        if isinstance(value, Mapping) and value:
+            yield from _entries(value, name)
+        else:
+            yield name, value, key == "class_path"

@@ -1,4 +1,4 @@
-"""How checkpoints are written, and what is asked of one before it is used."""
+"""Checkpoints: written whole, and checked before they are used."""
 
 from pathlib import Path
 from typing import Any

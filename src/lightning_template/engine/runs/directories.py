@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_template.engine.process.tables import table_text
 from lightning_template.engine.runs.digests import dump_json, load_json
 from lightning_template.engine.runs.files import flush, make_folder, write_text
 from lightning_template.engine.runs.records import LOCK_FILE as LOCK_FILE
@@ -123,9 +124,8 @@ def _table(values: dict[str, float]) -> str:
     for metric in metrics:
         found = [values.get(f"{stage}/{metric}") for stage in stages]
         rows.append([metric, *("" if value is None else f"{value:.4f}" for value in found)])
-    width = max(10, *(len(row[0]) for row in rows))
-    lines = (f"{name:<{width}}" + "".join(f" {cell:<9}" for cell in cells) for name, *cells in rows)
-    return "".join(f"{line.rstrip()}\n" for line in lines) if metrics else ""
+    wide = [[name.ljust(9), *(cell.ljust(8) for cell in cells)] for name, *cells in rows]  # as the lines below them
+    return table_text(wide) if metrics else ""
 
 
 def command(*args: str, program: str = "lightning-template") -> str:

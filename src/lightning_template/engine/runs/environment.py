@@ -1,4 +1,4 @@
-"""What a run's result may depend on besides its configuration."""
+"""The environment of a run: versions, code revision, device, command and time."""
 
 import os
 import platform

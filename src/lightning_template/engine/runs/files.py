@@ -16,12 +16,12 @@ def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
 
     Args:
         path: The file. Who reads it sees the old content or the new, never a part.
-        part: Where to write, on the same file system; `part_of(path)` if not given.
+        part: Where to write, on the same file system; `temporary_path(path)` if not given.
 
     Yields:
         Where to write. Nothing is there.
     """
-    part = part or part_of(path)
+    part = part or temporary_path(path)
     part.unlink(missing_ok=True)  # of a killed process; it may be a second name of a good file
     try:
         yield part
@@ -30,7 +30,7 @@ def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
         part.unlink(missing_ok=True)  # a rename does nothing where both names are of one file
 
 
-def part_of(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Return where this process writes a file before it is put in place."""
     return path.with_name(f".{path.name}.{os.getpid()}")
 
@@ -108,7 +108,7 @@ def refusal(folder: Path) -> str | None:
 
     Permissions alone do not tell: a file system may be read-only, or full.
     """
-    part = part_of(folder / "refusal")
+    part = temporary_path(folder / "refusal")
     try:
         part.touch()
         part.unlink()

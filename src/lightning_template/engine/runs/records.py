@@ -1,4 +1,4 @@
-"""What a run left in its files, as far as it can be believed. Imports no torch.
+"""Records of a run, read from its files and checked. Imports no torch.
 
 Others may have written the files, by hand too, and a run may have been killed meanwhile: each value is checked by its
 type, and what is wrong counts as unknown.
@@ -120,7 +120,10 @@ def _depth(value: Any) -> int:
 
 
 def _is_locked(path: Path) -> bool:
-    """Tell whether a process holds a lock file, without holding it for longer than it takes to ask."""
+    """Tell whether a process holds a lock file.
+
+    filelock offers exclusive locks alone, which need a writable file and look to others like a run that trains.
+    """
     try:
         import fcntl
     except ImportError:  # not on Windows: as it says

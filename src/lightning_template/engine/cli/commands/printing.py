@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning_template.engine.process.errors import printable
+from lightning_template.engine.process.tables import table_text
 
 
 def plain(value: Any) -> str:
@@ -34,11 +35,7 @@ def print_json(value: Any) -> None:
 
 def print_table(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of cells, in columns as wide as their widest cell."""
-    cells = [[printable(text) for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        print_lines(line.rstrip())
+    print_lines(table_text([[printable(text) for text in row] for row in rows]).rstrip("\n"))
 
 
 def print_lines(text: str) -> None:
