@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .wrong_texts import MESSAGES, QUIET, name_of, wrong_parts, wrong_texts
+from .wrong_texts import MESSAGES, QUIET, SEEDERS, name_of, wrong_parts, wrong_texts
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
         return
     if isinstance(node, ast.Call) and name_of(node) in MESSAGES:
         return
+    if isinstance(node, ast.Call) and name_of(node) in SEEDERS and all(isinstance(a, ast.Constant) for a in node.args):
+        return  # one fixed seed serves as well as another
     if isinstance(node, ast.If) and name_of(node.test) == "TYPE_CHECKING":
         return
     if isinstance(node, ast.Assign) and name_of(node.targets[0]) in {"__all__", "__version__"}:

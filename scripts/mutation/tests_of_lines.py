@@ -164,7 +164,9 @@ class TestsOfLines:
         if _runs_at_import(self.root / fault.path, first):  # in whichever test imports it; others use it as well
             near = around | near
         room = Path("tests", *Path(fault.path).relative_to(self.package).parts[:-1])
-        return next((self._fastest(tests, f"{room}/") for tests in (near, around, others) if tests), {})
+        return next(
+            (self._fastest(tests, f"{fault.path}::", f"{room}/") for tests in (near, around, others) if tests), {}
+        )
 
     def in_file(self, file: str) -> dict[str, float]:
         """Return the tests of a file, the fastest first, and the seconds of each."""
@@ -172,11 +174,13 @@ class TestsOfLines:
             {test: known["seconds"] for test, known in self.known["files"][file]["tests"].items()}, file
         )
 
-    def _fastest(self, tests: dict[str, float], folder: str) -> dict[str, float]:
-        """Return as many tests as the cap allows, those of a folder before others, in the order of their seconds."""
+    def _fastest(self, tests: dict[str, float], *first: str) -> dict[str, float]:
+        """Return as many tests as the cap allows, in the order of their seconds: those that begin so before others."""
         total = 0.0
         chosen: dict[str, float] = {}
-        for test, seconds in sorted(tests.items(), key=lambda pair: (not pair[0].startswith(folder), pair[1])):
+        for test, seconds in sorted(
+            tests.items(), key=lambda pair: (*(not pair[0].startswith(start) for start in first), pair[1])
+        ):
             total += seconds
             if total <= self.cap or not chosen:
                 chosen[test] = seconds

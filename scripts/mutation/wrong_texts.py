@@ -87,6 +87,8 @@ QUIET = {
 QUIET |= {"daemon", "digest_size", "maxsize", "missing_ok", "prog", "strict", "weights_only"} | LOOKS
 UNSWAPPED = {"allclose", "array_equal", "cast", "equal", "gcd", "isclose", "max", "maximum", "min", "minimum"}
 UNSWAPPED |= {"getattr", "hasattr", "isinstance", "issubclass", "setattr", "super"}
+UNSWAPPED |= {"close", "close_numbers"}  # equal but for rounding, whichever is the first
+SEEDERS = {"manual_seed", "seed_all", "seed_everything"}
 KEPT_DECORATORS = {
     "abstractmethod",
     "cache",

@@ -256,6 +256,12 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], message: st
         make(folder, **options)
 
 
+def test_the_smallest_image_and_the_defaults(tmp_path: Path) -> None:
+    data = ImageFolderDataModule(str(tmp_path), image_size=1)
+    assert (data.input_shape, data.memory_limit, data.eval_batch_size) == ((3, 1, 1), 2_000_000_000, 100)
+    assert ImageFolderDataModule(str(tmp_path), (2, 1), channels=1).input_shape == (1, 2, 1)
+
+
 def test_other_files_are_left_alone(folder: Path) -> None:
     (folder / "notes.txt").write_text("hello")
     for name in (".DS_Store", "._000.png", "Thumbs.db"):

@@ -122,6 +122,17 @@ class Dropping(Classifier):
         self.dropout = nn.Dropout(0.5)
 
 
+class Frozen(Classifier):
+    """Trains its last layer alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first.requires_grad_(False)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.last.parameters(), lr=0.1)
+
+
 Made = Callable[[], Any]
 FEWER = "there are fewer than 2 samples"
 SKIPPED: list[tuple[str, str, Made, Made]] = [
@@ -174,4 +185,27 @@ def test_a_check_that_does_not_apply_says_why(check: str, why: str, task: Made, 
 )
 def test_a_check_applies_to_the_fewest_samples(check: str, num_train: int, num_val: int) -> None:
     result = run_check(check, Subject(Classifier, lambda: FewPoints(num_train, num_val)))
+    assert (result.outcome, result.message) == ("passed", "")
+
+
+@pytest.mark.parametrize(
+    ("check", "task"),
+    [
+        ("batch_fits_task", Classifier),
+        ("every_parameter_gets_a_gradient", Frozen),
+        ("optimizers_cover_parameters", Frozen),
+        ("modes_are_right", Dropping),
+        ("evaluation_changes_nothing", Normalised),
+        ("evaluation_is_deterministic", Dropping),
+        ("metrics_agree_with_recomputation", Classifier),
+        ("metrics_ignore_batch_size", Classifier),
+        ("predictions_follow_the_set", Classifier),
+        ("arguments_are_saved", Classifier),
+        ("checkpoint_round_trip", Normalised),
+        ("runs_on_any_device", Classifier),
+        ("bfloat16_loss_is_finite", Dropping),
+    ],
+)
+def test_a_sound_task_passes(check: str, task: Made) -> None:
+    result = run_check(check, Subject(task, Points))
     assert (result.outcome, result.message) == ("passed", "")

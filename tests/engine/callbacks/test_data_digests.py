@@ -22,7 +22,8 @@ def test_data_are_described_by_path_and_digest(caplog: pytest.LogCaptureFixture)
     assert describe_data(SimpleNamespace()) == describe_data(None) == {}  # type: ignore[arg-type]
     assert not caplog.messages
     assert describe_data(SimpleNamespace(data_digests=lambda: [][0])) == {}  # type: ignore[arg-type]
-    assert caplog.messages == ["the data can be compared with no other run's: list index out of range"]
+    said = "the data can be compared with no other run's: list index out of range"
+    assert caplog.record_tuples == [("lightning_template", 30, said)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from lightning_template.engine.cli import command_line
 from lightning_template.engine.cli import main as __main__
 from lightning_template.engine.cli.command_line import read_command_line
-from lightning_template.engine.cli.commands import check
+from lightning_template.engine.cli.commands import check, new
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +97,8 @@ def test_the_help_of_what_trains_and_evaluates_is_one(args: list[str], capsys: p
     assert capsys.readouterr().out == __main__.HELP
 
 
-def test_a_check_has_a_help_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    assert __main__._dispatch(["check", "--help"]) == 0
-    assert capsys.readouterr().out == check.HELP
+@pytest.mark.parametrize("word", ["-h", "--help"])
+def test_check_and_new_have_a_help_of_their_own(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in (("check", check.HELP), ("new", new.HELP)):
+        assert __main__._dispatch([name, word]) == 0
+        assert capsys.readouterr().out == text

@@ -16,6 +16,7 @@ from lightning_template.datamodules import (
     TensorsDataModule,
 )
 from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.engine.files.data_files import check_regular
 from lightning_template.engine.files.image_files import find_images
 
 
@@ -90,6 +91,13 @@ def test_what_is_no_regular_file_is_not_predicted(kind: str, workspace: Path) ->
     path.rename(workspace / "x.csv")
     with pytest.raises(ValueError, match=f"x.csv must be a regular file, got a {kind}"):
         LineDataModule().read([str(workspace / "x.csv")], invert=False)
+
+
+def test_a_file_in_a_file_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    check_regular(tmp_path / "x")
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}/x/y cannot be read: Not a directory$"):
+        check_regular(tmp_path / "x" / "y")
 
 
 def test_a_link_without_an_end_is_named(workspace: Path) -> None:

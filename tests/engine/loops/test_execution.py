@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam, AdamW
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lightning_template.datamodules import LineDataModule
 from lightning_template.engine.loops.execution import ExecutionLoop
@@ -424,6 +424,38 @@ def test_an_interrupted_run_leaves_nothing_to_the_next() -> None:
     expected = nn.functional.mse_loss(task(inputs), targets).item()
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(expected)
     assert trainer.callback_metrics["train/mse"].item() == pytest.approx(expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:You defined a `validation_step`")
+def test_a_trainer_that_is_used_again_calls_the_hooks_of_the_next_module() -> None:
+    class Other(LightningModule):
+        num_calls = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 1)
+
+        def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+            out: Tensor = self.layer(batch[0]).mean()
+            return out
+
+        def on_after_backward(self) -> None:
+            self.num_calls += 1
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return SGD(self.parameters(), lr=0.1)
+
+    silent: Made = dict.fromkeys(
+        ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
+    )
+    trainer = Trainer(accelerator="cpu", max_epochs=1, **silent)
+    data = DataLoader(TensorDataset(torch.randn(60, 1), torch.randn(60, 1)), batch_size=5)
+    trainer.fit(RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=0.0)), data)
+    assert trainer.fit_loop.epoch_loop.automatic_optimization.is_direct  # type: ignore[attr-defined]
+    trainer.fit_loop.max_epochs = 2
+    other = Other()
+    trainer.fit(other, data)
+    assert other.num_calls == NUM_BATCHES
 
 
 def test_less_than_one_step_is_refused() -> None:

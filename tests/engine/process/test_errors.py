@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT, Command
 from lightning_template.engine.cli.command_line import read_command_line
 from lightning_template.engine.files import fashion_mnist_sources
-from lightning_template.engine.process.errors import one_line, printable
+from lightning_template.engine.process.errors import Stopped, _nearest_option, _parameters, nearest, one_line, printable
 from lightning_template.engine.runs import directories as runs
 
 OLS = ["--config", str(ROOT / "configs/line/ols.yaml")]
@@ -299,10 +299,72 @@ def test_what_steers_a_terminal_is_escaped() -> None:
     assert printable("red: \x1b[31m, größer") == "red: \\x1b[31m, größer"
 
 
+def test_a_character_to_keep_is_not_escaped() -> None:
+    assert printable("a\n\x1b\tb", keep="\n") == "a\n\\x1b\\tb"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((15, 3), 143, "stopped by SIGTERM after step 3"),
+        ((2, 0), 130, "stopped by SIGINT after step 0"),
+        ((2,), 130, "stopped by SIGINT"),
+        ((15, 3, False), 0, ""),
+    ],
+)
+def test_a_stop_says_by_what_and_when(arguments: tuple[int, ...], code: int, message: str) -> None:
+    stopped = Stopped(*arguments)  # type: ignore[arg-type]
+    assert (stopped.number, stopped.step) == (*arguments, None)[:2]
+    assert (stopped.code, stopped.message) == (code, message)
+
+
+class Base:
+    def __init__(self, rate: float, only: int, /, decay: float = 0.0) -> None:
+        pass
+
+
+class Between(Base):
+    pass
+
+
+class Derived(Between):
+    def __init__(self, momentum: float, *args: float, nesterov: bool = False, **kwargs: float) -> None:
+        pass
+
+
+def function(first: int, /, second: int, *others: int) -> None:
+    pass
+
+
+def test_parameters_are_those_that_a_configuration_can_name() -> None:
+    assert _parameters("test_errors.Derived") == ["momentum", "nesterov", "decay"]
+    assert _parameters("test_errors.function") == ["second"]
+
+
+def test_a_hint_names_the_most_similar_other_word() -> None:
+    assert nearest("momentum", ["momentum", "nesterov"]) == ""
+    assert nearest("rate", ["rate", "late", "irate"]) == ", did you mean irate?"
+    options = [
+        "model.class_path",
+        "model.init_args.rate",
+        "trainer.max_epochs",
+        "trainer.logger.init_args.name",
+        "seed",
+    ]
+    assert _nearest_option("trainer.max_epoch", options) == ", did you mean trainer.max_epochs?"
+    assert _nearest_option("trainer.loggr", options) == ", did you mean trainer.logger?"
+    assert _nearest_option("trainr.max_epochs", options) == ", did you mean trainer?"
+    assert _nearest_option("sed", options) == ", did you mean seed?"
+
+
 def test_an_error_of_a_worker_is_its_last_and_its_first_line() -> None:
-    trace = (
-        "Caught KeyError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  x\nKeyError: 3"
+    caught, original = (
+        "Caught KeyError in DataLoader worker process 0.\n",
+        "Original Traceback (most recent call last):",
     )
-    assert one_line(RuntimeError(trace)) == "KeyError: 3 (KeyError in DataLoader worker process 0)"
+    for middle in ("\n", "\n  x\n"):
+        error = RuntimeError(f"{caught}{original}{middle}KeyError: 3")
+        assert one_line(error) == "KeyError: 3 (KeyError in DataLoader worker process 0)"
+    assert one_line(RuntimeError(caught + original)) == " ".join((caught + original).split())
     assert one_line(RuntimeError("one\ntwo\n three")) == "one two three"
     assert one_line(KeyboardInterrupt()) == "KeyboardInterrupt"

@@ -1,6 +1,7 @@
 """Digests: each change of one bit, and each loss of the end, of what a run writes."""
 
 import json
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ def test_the_one_before_stands_in_for_each_damaged_last(tmp_path: Path, caplog: 
     caplog.set_level("ERROR")
     wrong = [what for what in damaged(last) if resolve_checkpoint(str(tmp_path), tmp_path, "", "last") != previous]
     assert wrong == []
+
+
+def test_a_changed_number_is_seen_without_a_digest(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    torch.save(CONTENT, path)
+    path.write_bytes(path.read_bytes().replace(struct.pack("<2f", 4, 5), struct.pack("<2f", 4, 6)))
+    with pytest.raises(DamagedError, match=r"the checksum of .*data/0 does not match"):
+        check_archive(path)
 
 
 def test_a_tensor_marked_as_a_folder_is_seen_without_a_digest(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Files that are put in place whole: errors, leftovers of a kill, and a loss of power at any moment."""
 
+import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,8 +62,41 @@ def test_a_folder_that_went_away_is_noticed(how: str, tmp_path: Path) -> None:
         folder.mkdir()
     with pytest.raises(FileNotFoundError, match="run was deleted, moved or replaced"):
         held.check()
+    handle = held._handle
+    assert handle is not None
     held.close()
     held.check()  # no longer of interest
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
+
+
+@pytest.mark.parametrize(
+    ("is_folder", "number", "is_told"),
+    [
+        *((True, number, False) for number in sorted(files._CANNOT_FLUSH_FOLDERS)),
+        (True, errno.EIO, True),
+        (True, errno.ENOSPC, True),
+        (False, errno.EINVAL, True),
+        (False, errno.EIO, True),
+    ],
+)
+def test_what_cannot_be_flushed(
+    is_folder: bool, number: int, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.mkdir() if is_folder else path.touch()
+    handles: list[int] = []
+
+    def fsync(handle: int) -> None:
+        handles.append(handle)
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="no") if is_told else nullcontext():
+        files.flush(path)
+    (handle,) = handles
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handle)
 
 
 class Entry(NamedTuple):

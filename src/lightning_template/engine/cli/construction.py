@@ -31,8 +31,8 @@ class Construction:
     def take_over(self, parser: ArgumentParser) -> None:
         """Have a parser's classes made here."""
         for key, kind in self._of_lightning.items():
-            parser.add_instantiator(self._calling(_InstantiatorFn(cli=self._cli, key=key)), kind, subclasses=True)
-        parser.add_instantiator(self._calling(None), object, subclasses=True)
+            parser.add_instantiator(self._calling(_InstantiatorFn(cli=self._cli, key=key)), kind)
+        parser.add_instantiator(self._calling(None), object)
 
     def forget(self) -> None:
         """Forget failures: all classes were made, after another attempt at some of them."""

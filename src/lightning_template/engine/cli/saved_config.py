@@ -57,7 +57,7 @@ def strip_defaults(value: Any) -> Any:
 def _defaults(class_path: str) -> dict[str, Any]:
     """Return the defaults of a class's or function's parameters; those without one count as None."""
     target = pkgutil.resolve_name(class_path)
-    parser = ArgumentParser(exit_on_error=False)
+    parser = ArgumentParser()
     add = parser.add_class_arguments if isinstance(target, type) else parser.add_function_arguments
     add(target, fail_untyped=False)
     defaults: dict[str, Any] = strip_defaults(parser.get_defaults().as_dict())

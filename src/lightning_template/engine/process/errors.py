@@ -54,7 +54,7 @@ def nearest(word: str, words: Iterable[str]) -> str:
         >>> nearest("lrr", ["lr", "momentum"])
         ', did you mean lr?'
     """
-    matches = difflib.get_close_matches(word, [other for other in words if other != word], n=1)
+    matches = difflib.get_close_matches(word, [other for other in words if other != word])
     return f", did you mean {matches[0]}?" if matches else ""
 
 
@@ -63,7 +63,7 @@ def one_line(error: BaseException) -> str:
 
     Of an error in a DataLoader's worker torch's message is a traceback; its first and last lines are taken.
     """
-    lines = str(error).strip().splitlines()
+    lines = str(error).splitlines()
     if len(lines) > 2 and lines[1].startswith("Original Traceback"):
         lines = [lines[-1], f"({lines[0].removeprefix('Caught ').removesuffix('.')})"]
     return " ".join(" ".join(lines).split()) or type(error).__name__

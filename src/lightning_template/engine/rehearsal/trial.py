@@ -106,6 +106,8 @@ def _named(trial: SupervisedTask, option: str, what: str, function: Callable[[],
     """Return what a function returns; of an error that is not one of the task's own, say what is not taken."""
     try:
         return function()
+    except torch.OutOfMemoryError:  # says nothing of what is taken
+        raise
     except _certain(trial) as error:
         if option == "loss" and isinstance(error, ValueError):
             raise

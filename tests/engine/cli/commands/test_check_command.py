@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ROOT, Command
 from lightning_template.engine.cli.commands import check
-from lightning_template.testing import CheckResult, suite
+from lightning_template.testing import CheckResult, ChecksFailed, suite
 from lightning_template.testing.checks import CHECKS
 
 LINE = ["check", f"--config={ROOT / 'configs/line/adam.yaml'}"]
@@ -70,3 +70,45 @@ def test_the_table_has_every_outcome_and_their_numbers(capsys: pytest.CaptureFix
     assert lines[0] == ["check", "outcome", "seconds", "message"]
     assert lines[1:-1] == [[f"check_{outcome}", outcome, "0.2", "of", outcome] for outcome in outcomes]
     assert " ".join(lines[-1]) == ", ".join(f"1 {outcome}" for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [(["passed"], 0), (["passed", "skipped"], 0), (["passed", "failed", "skipped"], 1), (["failed"], 1)],
+)
+@pytest.mark.parametrize("raises", [False, True])
+def test_the_status_is_1_if_one_check_failed(
+    outcomes: list[Literal["passed", "failed", "skipped"]],
+    status: int,
+    raises: bool,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = [CheckResult("check_name", outcome, "why", 0.25) for outcome in outcomes]
+
+    def check_task(*_: object) -> list[CheckResult]:
+        if raises:
+            raise ChecksFailed(results)
+        return results
+
+    monkeypatch.setattr("lightning_template.engine.cli.trainer_cli.factories", lambda _: ())
+    monkeypatch.setattr("lightning_template.testing.check_task", check_task)
+    done = command(*LINE, "--json")
+    assert (done.status, done.err) == (status, "")
+    assert json.loads(done.out) == [
+        {"check": "check_name", "outcome": outcome, "message": "why", "seconds": 0.25} for outcome in outcomes
+    ]
+
+
+def test_a_narrow_terminal_has_whole_names_and_colours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "60")):
+        monkeypatch.setenv(name, value)
+    outcomes: tuple[Literal["passed", "failed", "skipped"], ...] = ("passed", "failed", "skipped")
+    check._print_table([CheckResult("a name of several words", outcome, "text " * 20, 1.0) for outcome in outcomes])
+    out = capsys.readouterr().out
+    assert out.count("a name of several words") == 3
+    for coloured in ("\x1b[32mpassed", "\x1b[1;31mfailed", "\x1b[2mskipped"):
+        assert coloured in out
