@@ -1,6 +1,6 @@
 """Makes the classes that a configuration names, and knows which of them failed: jsonargparse may tell of other errors.
 
-Where an option may be of several types, such as a logger, a list of loggers or a bool, jsonargparse tries them all, and
+An option may be of several types, such as a logger, a list of loggers or a bool. jsonargparse tries them all, and
 reports that a value fits none. That the constructor of one has failed is somewhere within its report, as text.
 """
 

@@ -18,7 +18,7 @@ NAMED_CALLBACKS = {
     "predictions": ("PredictionWriter", "Writes what `predict` predicts; null for none."),
     "progress_bar": ("ClockedProgressBar", "Shows how far the run is; null for none."),
 }
-"""Callbacks of every run, each under a key of its own so that a configuration can change it or switch it off."""
+"""Callbacks of every run, each under its key, so that a configuration can change it or switch it off."""
 
 NOT_OF_THE_EXPERIMENT = (
     "allow_changes",

@@ -1,4 +1,4 @@
-"""What a checkpoint's run had and the configuration has now."""
+"""Differences between a checkpoint's run and the configuration that resumes or evaluates it."""
 
 import logging
 from collections.abc import Mapping

@@ -52,7 +52,7 @@ def run(command_line: CommandLine) -> None:
 
 
 def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule]]:
-    """Return functions that make the task and the data of a subcommand, anew each time, and run nothing.
+    """Return functions that make new instances of the task and the data of a subcommand, and run nothing.
 
     Raises:
         ValueError: If the user is mistaken in the configuration or the data.

@@ -15,7 +15,7 @@ def chosen_callbacks(config: Any, named: Mapping[str, Callback | None]) -> list[
 
     Args:
         config: Configuration of the Trainer; its `enable_checkpointing` and `enable_progress_bar` switch callbacks off.
-        named: Callbacks under keys of their own; the progress bar gives way to another one.
+        named: The named callbacks; their progress bar gives way to another one.
     """
     given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
     has_bar = any(isinstance(callback, ProgressBar) for callback in given)

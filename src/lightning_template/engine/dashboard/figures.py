@@ -28,12 +28,16 @@ Drawing = tuple[str, Callable[[], Any]]
 class Figures(Observer):
     """Shows what a task predicts, after every few epochs and after the last.
 
-    It knows of a task what its `validation_step` returns, the outputs of a batch, and its `predict`. Classification,
-    where targets are integers `(N,)` and predictions probabilities, gets sample images, the worst mistakes, confusion
-    matrix, accuracy of each class, reliability diagram and precision-recall curves; regression gets data, predictions
-    and residuals, and for each of the datamodule's `true_parameters` the error; a network whose first layer is a
-    convolution gets its filters. What the task's own `figures` returns comes beside them. With several ranks the
-    figures are of the first rank's share, and without validation of a training batch, after the last epoch.
+    It knows of a task what its `validation_step` returns, the outputs of a batch, and its `predict`.
+
+    - Classification, where targets are integers `(N,)` and predictions probabilities: sample images, the worst
+      mistakes, confusion matrix, accuracy of each class, reliability diagram, precision-recall curves.
+    - Regression: data, predictions and residuals, and the error of each of the datamodule's `true_parameters`.
+    - A network whose first layer is a convolution: its filters.
+    - Each task: what its `figures` returns.
+
+    With several ranks the figures show the first rank's share. Without validation they show a training batch, after
+    the last epoch.
 
     Args:
         every_n_epochs: Number of epochs from one time to the next, counted back from the last; if not given 5, or a

@@ -40,7 +40,7 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
 
 
 def filters(weights: Tensor) -> "Figure":
-    """Draw the filters of a convolution, each on a scale of its own.
+    """Draw the filters of a convolution, each scaled by itself.
 
     Args:
         weights: Weights `(num_filters, 1 or 3, height, width)`.

@@ -21,10 +21,15 @@ EVERY_SECONDS = 5.0
 class StepMonitor(Observer):
     """Logs learning rates and gradient norm whenever Lightning logs, and now and then speed and memory.
 
-    The tags are `optimizer/lr` (with the number of the group behind it where there are several),
-    `optimizer/gradient_norm` (of all parameters, after clipping), `speed/samples_per_second` (of all ranks, without
-    validation) and `memory/process_mb` (largest resident set so far) or `memory/gpu_mb` (largest so far).
+    Tags:
+        - `optimizer/lr`: learning rate, with the number of the group where there are several.
+        - `optimizer/gradient_norm`: norm of all gradients, after clipping.
+        - `speed/samples_per_second`: samples of all ranks, without the time of validation.
+        - `memory/process_mb`: largest resident set so far, or `memory/gpu_mb`: largest memory of the GPU so far.
+
     The loss of the first step is logged too, so that its curve has a beginning.
+
+    Lightning's `ThroughputMonitor` does not serve: it has to see each batch, which executions leave out.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

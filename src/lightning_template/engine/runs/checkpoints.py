@@ -35,7 +35,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
                     torch.save(checkpoint, file)
                     file.seal()
                 check_archive(part)
-        except (OSError, RuntimeError, DamagedError) as error:  # torch has errors of its own for a full disk
+        except (OSError, RuntimeError, DamagedError) as error:  # torch raises other errors for a full disk
             raise OSError(f"cannot write {path}: {' '.join(str(error).split())}") from error
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:

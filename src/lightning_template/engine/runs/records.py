@@ -1,7 +1,7 @@
 """Records of a run, read from its files and checked. Imports no torch.
 
-Others may have written the files, by hand too, and a run may have been killed meanwhile: each value is checked by its
-type, and what is wrong counts as unknown.
+Anybody may have edited the files, and a run may have been killed while it wrote. So each value is checked by its type,
+and a wrong one counts as unknown.
 """
 
 import re
@@ -31,9 +31,8 @@ def read_run(run: Path) -> dict[str, Any]:
     """Read what a run left, as far as it is there, readable and of the right type.
 
     Returns:
-        Its `path`, `experiment`, `version`, `state`, number of `epochs` and `steps`, `seconds` of training, the `error`
-        of a failed run, time it `started`, git `commit` and whether it was `dirty`, `best` score and `test` metrics;
-        None for what is not known.
+        The run's `path`, `experiment`, `version`, `state`, `epochs`, `steps`, `seconds` of training, `error`, time it
+        `started`, git `commit`, whether that was `dirty`, `best` score and `test` metrics. None stands for unknown.
     """
     state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, METRICS_FILE, "environment.json"))
     became = state.get("state")

@@ -2,8 +2,8 @@
 
 SIGUSR1 queues the job again: `sbatch --signal=USR1@90` sends it 90 seconds before the time is over, after which SLURM
 itself would end the job for good. SIGTERM does not: SLURM sends it when a job is cancelled, and when it is preempted,
-where SLURM queues the job again by itself (`--requeue`). A job that was queued again, by whom ever, also after its node
-failed, runs the same script once more, and each `fit` in it goes on with the run that the same command began.
+where SLURM queues the job again by itself (`--requeue`). A job that was queued again, also after its node
+failed, runs the same script once more. Each `fit` in it resumes the run that the same command began.
 """
 
 import logging
