@@ -35,7 +35,7 @@ from benchmarking import (
     run_command,
 )
 from lightning_template.datamodules import FashionMNISTDataModule
-from lightning_template.engine.batches.loading import BatchOrder
+from lightning_template.engine.batches import BatchOrder
 from lightning_template.networks import MLP, ConvNet
 
 Weights = dict[str, Tensor]

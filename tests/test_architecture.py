@@ -35,11 +35,12 @@ INSIDE = {
     | {"engine.loops", "engine.process", "engine.runs"},
     "engine.dashboard": {"torch", "torchmetrics", "lightning", "matplotlib", "yaml"}
     | {"engine.callbacks", "engine.loops", "engine.runs"},
-    "engine.prediction": {"torch", "lightning", "pyarrow", "engine.callbacks", "engine.dashboard", "engine.runs"},
+    "engine.prediction": {"torch", "lightning", "pyarrow"}
+    | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.runs"},
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}
     | {"engine.batches", "engine.callbacks", "engine.loops", "engine.process"},
     "engine.cli": {"torch", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks", "testing"}
-    | {"engine.callbacks", "engine.loops", "engine.process", "engine.rehearsal", "engine.runs"},
+    | {"engine.callbacks", "engine.loops", "engine.prediction", "engine.process", "engine.rehearsal", "engine.runs"},
     "engine.__init__": set(),
 }
 """What nobody has to open; the same for its rooms."""

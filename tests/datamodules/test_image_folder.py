@@ -274,7 +274,7 @@ def test_other_files_are_left_alone(folder: Path) -> None:
 
 def test_a_device_needs_images_in_memory(folder: Path) -> None:
     data = ImageFolderDataModule(str(folder), SIZE, memory_limit=0, on_device=True)
-    data.trainer = SimpleNamespace(world_size=1, global_rank=0)  # type: ignore[assignment]
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device="meta"))  # type: ignore[assignment]
     with pytest.raises(ValueError, match="`on_device` needs inputs in memory, got 1800 bytes that are read from files"):
         data.setup("fit")
 

@@ -12,7 +12,7 @@ from torch.optim import SGD
 from torch.utils.data import DataLoader
 
 from lightning_template.datamodules import InMemoryDataModule
-from lightning_template.engine.batches.loading import BatchOrder, InMemoryLoader
+from lightning_template.engine.batches import BatchOrder, InMemoryLoader
 from lightning_template.tasks import RegressionTask
 from lightning_template.transforms import Augmentation
 

@@ -113,8 +113,8 @@ def test_statistics_come_from_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     values["inputs"] = 1e9 + values["inputs"]  # squares of it lose all that differs
     path = write(tmp_path / "data.pt", values)
     whole = make(path)
-    for module in ("in_memory", "normalized"):
-        monkeypatch.setattr(f"lightning_template.datamodules.{module}.CHUNK_BYTES", 8 * 8 * 7)
+    for module in ("checks", "statistics"):
+        monkeypatch.setattr(f"lightning_template.engine.batches.{module}.CHUNK_BYTES", 8 * 8 * 7)
     chunks = make(path)
     assert whole.train_set is not None
     assert chunks.std is not None

@@ -1,7 +1,5 @@
 """FashionMNIST: grey images of clothes in ten classes."""
 
-import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule
-from lightning_template.engine.batches import Inputs
-from lightning_template.engine.files import DataDigest, ImageFiles, find_images, read_images
+from lightning_template.engine.files import DataDigest, ImageReader
 from lightning_template.engine.files import fashion_mnist_files as files
 
 MEAN, STD = 0.2860, 0.3530
@@ -44,7 +41,6 @@ class FashionMNISTDataModule(InMemoryDataModule):
         "Ankle boot",
     )
     """Name of each class."""
-    reads_without_data = True
     input_shape = (1, 28, 28)
     """Shape of one image: channels, height, width."""
 
@@ -59,8 +55,7 @@ class FashionMNISTDataModule(InMemoryDataModule):
         Raises:
             ValueError: If no source has them.
         """
-        if not self.needs_no_data:
-            files.obtain(self.data_dir, files.CHECKSUMS)
+        files.obtain(self.data_dir, files.CHECKSUMS)
 
     def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Read and verify the files; the images stay bytes `(N, 28, 28)`.
@@ -74,16 +69,11 @@ class FashionMNISTDataModule(InMemoryDataModule):
         """Return the digests that `load` compares the files with."""
         return {name: DataDigest(str(self.data_dir), checksum) for name, checksum in files.CHECKSUMS.items()}
 
-    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, list[str]]:
-        """Find images, which keep their proportions and get black beside them, as it is around those of the data.
-
-        Those that cannot be decoded are skipped.
-        """
-        images = ImageFiles(find_images(paths), self.input_shape, whole=True, invert=invert)
-        inputs, found, self.skipped_files = read_images(images, math.inf)
-        return inputs.index_select(0, torch.arange(len(inputs))).squeeze(1), found
+    def file_reader(self) -> ImageReader:
+        """Return what reads images; they keep their proportions, with black beside them as in the data."""
+        return ImageReader(self.input_shape, whole=True, needs_setup=False)
 
     def transform(self, inputs: Tensor) -> Tensor:
-        """Turn images of bytes `(N, 28, 28)` into floats `(N, 1, 28, 28)`."""
-        images = inputs.unsqueeze(1)
+        """Turn images of bytes `(N, 28, 28)` or `(N, 1, 28, 28)` into floats `(N, 1, 28, 28)`."""
+        images = inputs.reshape(-1, *self.input_shape)
         return torch.sub(images, 255 * MEAN).div_(255 * STD) if self.normalize else torch.div(images, 255)

@@ -1,20 +1,19 @@
 """Points on a noisy straight line."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lightning_template.datamodules.in_memory import InMemoryDataModule, only_file
-from lightning_template.engine.batches import Inputs
-from lightning_template.engine.files import TableFile
+from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.engine.files import OneFileReader, TableFile
 
 
 class LineDataModule(InMemoryDataModule):
     """Evenly spaced `x` and `y = slope * x + intercept + noise`, each of shape `(num_points, 1)`.
 
-    The test set has the same `x` and noise of its own.
+    The test set has the same `x` and other noise.
 
     Args:
         slope: Slope of the line.
@@ -34,8 +33,6 @@ class LineDataModule(InMemoryDataModule):
         >>> data.train_set.targets[-1].item()
         32.0
     """
-
-    reads_without_data = True
 
     def __init__(
         self,
@@ -71,11 +68,6 @@ class LineDataModule(InMemoryDataModule):
         """Shape of one input."""
         return (1,)
 
-    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
-        """Read the inputs from the column `x` of a table, or its only one."""
-        file = TableFile(only_file(paths, invert))
-        return torch.from_numpy(file.numbers(file.names if len(file.names) == 1 else ["x"])).float(), None
-
     def load(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Draw the points of the training and of the test set."""
         generator = torch.Generator().manual_seed(self.seed)
@@ -83,3 +75,12 @@ class LineDataModule(InMemoryDataModule):
         line = self.slope * x + self.intercept
         y, test_y = (line + self.noise * torch.randn(x.shape, generator=generator) for _ in range(2))
         return (x, y), (x, test_y)
+
+    def file_reader(self) -> OneFileReader:
+        """Return what reads the column `x` of a table, or its only column."""
+        return OneFileReader(_read_x, needs_setup=False)
+
+
+def _read_x(path: Path) -> Tensor:
+    file = TableFile(path)
+    return torch.from_numpy(file.numbers(file.names if len(file.names) == 1 else ["x"])).float()

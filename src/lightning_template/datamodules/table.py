@@ -1,18 +1,15 @@
 """A table of numbers, of which some columns are to be predicted from others."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
-from lightning_template.datamodules.in_memory import Split, only_file
-from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
-from lightning_template.engine.batches import Inputs
-from lightning_template.engine.files import DataDigest, TableFile, digest_of_file
-
-_logger = logging.getLogger(__name__)
+from lightning_template.datamodules.normalized import NormalizedDataModule
+from lightning_template.engine.batches import Samples, check_targets_differ
+from lightning_template.engine.files import DataDigest, OneFileReader, TableFile, choose_inputs, digest_of_file
 
 
 class TableDataModule(NormalizedDataModule):
@@ -69,49 +66,35 @@ class TableDataModule(NormalizedDataModule):
         """Number of classes, once the data are loaded."""
         return len(self.class_names or ())
 
-    def load(self) -> tuple[Split, Split | None]:
+    def load(self) -> tuple[Samples, Samples | None]:
         """Read the columns.
 
         Raises:
             ValueError: If a file is not such a table, lacks a column, or a cell holds something else.
         """
         file = TableFile(self.path)
-        self.input_names = tuple(self._choose_inputs(file) if self.inputs is None else self.inputs)
+        self.input_names = tuple(choose_inputs(file, self.targets) if self.inputs is None else self.inputs)
         if self.task == "classification":
             self.class_names = tuple(file.classes(self.targets[0]))
-        train = self._split(file)
+        train = self._samples(file)
         for name, column in zip(self.targets, train[1][:, None].flatten(1).unbind(1), strict=True):
             check_targets_differ(f"{self.path}, column {name!r}", column)
-        return train, self._split(TableFile(self.test_path)) if self.test_path else None
-
-    def _choose_inputs(self, file: TableFile) -> list[str]:
-        """Return all columns of numbers that are neither targets nor an index, and tell which are left out."""
-        others = [name for name in file.names if name not in self.targets]
-        indices = [name for name in others if file.is_index(name)]
-        inputs = file.numbers_among([name for name in others if name not in indices])
-        if not inputs:
-            index = f", but an index of the rows, {indices[0]!r}: name it in `inputs` to use it" if indices else ""
-            raise ValueError(
-                f"{self.path} has no column of numbers beside {', '.join(self.targets)} to predict it from{index}"
-            )
-        if indices:
-            hint = "no input, as it is an index of the rows; to keep it, name all inputs in `inputs`"
-            _logger.info("%s: column %s: %s", self.path, ", ".join(map(repr, indices)), hint)
-        if left_out := [name for name in others if name not in {*inputs, *indices}]:
-            _logger.info("%s: no inputs, as they are not numbers: %s", self.path, ", ".join(left_out))
-        return inputs
+        return train, self._samples(TableFile(self.test_path)) if self.test_path else None
 
     def data_digests(self) -> dict[str, DataDigest]:
         """Return the digests of the tables."""
         paths = {"path": self.path, "test_path": self.test_path}
         return {name: digest_of_file(path) for name, path in paths.items() if path is not None}
 
-    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
-        """Read the columns of the inputs from a table."""
-        return torch.from_numpy(TableFile(only_file(paths, invert)).numbers(self.input_names)), None
+    def file_reader(self) -> OneFileReader:
+        """Return what reads the columns of the inputs from a table."""
+        return OneFileReader(lambda path: self._inputs(TableFile(path)))
 
-    def _split(self, file: TableFile) -> Split:
-        inputs = torch.from_numpy(file.numbers(self.input_names))
+    def _inputs(self, file: TableFile) -> Tensor:
+        return torch.from_numpy(file.numbers(self.input_names))
+
+    def _samples(self, file: TableFile) -> Samples:
+        inputs = self._inputs(file)
         if self.class_names is not None:
             return inputs, torch.from_numpy(file.class_indices(self.targets[0], self.class_names))
         return inputs, torch.from_numpy(file.numbers(self.targets)).float()

@@ -1,33 +1,14 @@
-"""Arrays that somebody has prepared, in one file of torch's or numpy's."""
+"""Arrays that somebody has prepared, in one file from `torch.save` or `numpy.savez`."""
 
 import logging
-import pickle
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from lightning_template.datamodules.in_memory import Split, only_file
-from lightning_template.datamodules.normalized import NormalizedDataModule, check_targets_differ
-from lightning_template.engine.batches import Inputs
-from lightning_template.engine.files import (
-    DataDigest,
-    check_archive,
-    check_claims,
-    check_regular,
-    digest_of_archive,
-    not_found,
-)
-
-_WIDER = {torch.bool: torch.float32} | dict.fromkeys((torch.uint16, torch.uint32, torch.uint64), torch.int64)
-"""Dtypes that torch can hardly compute with, and what they become."""
-
-_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+from lightning_template.datamodules.normalized import NormalizedDataModule
+from lightning_template.engine.batches import Samples, check_targets_differ
+from lightning_template.engine.files import ArrayFile, DataDigest, OneFileReader, check_same_kind, digest_of_archive
 
 _logger = logging.getLogger(__name__)
 
@@ -72,107 +53,40 @@ class TensorsDataModule(NormalizedDataModule):
         self.num_classes = 0
         """Number of classes, once the data are loaded; 0 for regression."""
 
-    def load(self) -> tuple[Split, Split | None]:
+    def load(self) -> tuple[Samples, Samples | None]:
         """Open the file.
 
         Raises:
             ValueError: If it is not such a file, or lacks an array, or one is not as it should be.
         """
-        arrays = _open(self.path)
-        names = [self.inputs, self.targets]
+        file = ArrayFile(self.path)
+        names = [(self.inputs, self.targets)]
         if self.test_inputs is not None and self.test_targets is not None:
-            names += [self.test_inputs, self.test_targets]
-        elif not arrays.keys().isdisjoint(("test_inputs", "test_targets")):
-            names += ["test_inputs", "test_targets"]
-        if left_out := sorted(arrays.keys() - set(names)):
+            names.append((self.test_inputs, self.test_targets))
+        elif not file.names.isdisjoint(("test_inputs", "test_targets")):
+            names.append(("test_inputs", "test_targets"))
+        if left_out := sorted(file.names.difference(*names)):
             _logger.info("%s: arrays that are not used: %s", self.path, ", ".join(left_out))
-        tensors = [self._tensor(arrays, name) for name in names]
-        splits = [self._split(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True)]
-        inputs, targets = splits[0]
-        self.input_shape = tuple(inputs.shape[1:])
+        train, *others = [file.samples(*pair) for pair in names]
+        inputs, targets = train
         check_targets_differ(str(self.path), targets)
-        test = splits[1] if len(splits) > 1 else None
-        if test is not None:
-            self._check_alike(splits[0], test)
+        for test in others:
+            check_same_kind(self.path, train, test)
+        self.input_shape = tuple(inputs.shape[1:])
         if not targets.is_floating_point():
             self.num_classes = int(targets.max()) + 1
-        return splits[0], test
+        return train, others[0] if others else None
 
     def data_digests(self) -> dict[str, DataDigest]:
         """Return the digest of the file."""
         return {"path": digest_of_archive(self.path)}
 
-    def read(self, paths: Sequence[str], invert: bool) -> tuple[Inputs, None]:
-        """Read the array of the inputs from a file.
+    def file_reader(self) -> OneFileReader:
+        """Return what reads the array of the inputs from another file."""
+        return OneFileReader(self._read_inputs)
 
-        Raises:
-            ValueError: If they are not of the shape that the data have.
-        """
-        path = only_file(paths, invert)
-        inputs = self._tensor(_open(path), self.inputs)
+    def _read_inputs(self, path: Path) -> Tensor:
+        inputs = ArrayFile(path).tensor(self.inputs)
         if tuple(inputs.shape[1:]) != self.input_shape:
             raise ValueError(f"{path}: inputs must be (N, ...) of {self.input_shape}, got {tuple(inputs.shape)}")
-        return inputs, None
-
-    def _tensor(self, arrays: Mapping[str, Any], name: str) -> Tensor:
-        """Return an array as a tensor that torch can compute with."""
-        if name not in arrays:
-            raise not_found(self.path, "array", name, arrays)
-        try:
-            array = arrays[name]  # numpy reads it only now
-        except MemoryError as error:
-            raise ValueError(f"{self.path}, array {name!r} does not fit into memory: {error}") from error
-        except _DAMAGE as error:
-            raise ValueError(f"{self.path}, array {name!r} cannot be read: {error}") from error
-        if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
-            array = torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
-        if not isinstance(array, Tensor) or array.is_complex() or array.layout != torch.strided:
-            kind = getattr(array, "dtype", type(array).__name__)
-            raise ValueError(f"{self.path}, array {name!r} must hold real numbers, got {kind}")
-        return array.detach().to(_WIDER.get(array.dtype, array.dtype))
-
-    def _split(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets) or not inputs.numel():
-            raise ValueError(
-                f"{self.path} must hold inputs (N, channels, ...) and targets (N, ...) for N samples, "
-                f"got {tuple(inputs.shape)} and {tuple(targets.shape)}"
-            )
-        if targets.is_floating_point():
-            return inputs, (targets.unsqueeze(1) if targets.ndim == 1 else targets).float()
-        targets = targets.long()
-        if (low := targets.min()) < 0:
-            raise ValueError(f"{self.path}: integer targets are class indices from 0, got {low}; floats are numbers")
-        return inputs, targets
-
-    def _check_alike(self, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> None:
-        """Check that the test set is of the kind of the training set."""
-        for kind, one, other in zip(("inputs", "targets"), train, test, strict=True):
-            if (one.shape[1:], one.dtype) != (other.shape[1:], other.dtype):
-                raise ValueError(
-                    f"{self.path}: test {kind} must be like those for training, {one.dtype} {tuple(one.shape[1:])}, "
-                    f"got {other.dtype} {tuple(other.shape[1:])}"
-                )
-        if not train[1].is_floating_point() and test[1].max() > train[1].max():
-            raise ValueError(
-                f"{self.path}: test targets have class {test[1].max()}, but training ones end at {train[1].max()}"
-            )
-
-
-def _open(path: Path) -> Mapping[str, Any]:
-    """Return the arrays of a file by their names."""
-    if path.suffix not in (".pt", ".npz"):
-        raise ValueError(f"a file of arrays must end in .pt or .npz, got {path}")
-    check_regular(path)
-    check_claims(path)
-    check_archive(path)
-    try:
-        arrays = (
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            if path.suffix == ".pt"
-            else np.load(path, allow_pickle=False)
-        )
-    except _DAMAGE as error:
-        raise ValueError(f"{path} must hold tensors and nothing else: {str(error).splitlines()[0]}") from error
-    if not isinstance(arrays, Mapping):
-        raise ValueError(f"{path} must hold a dict of named arrays, got {type(arrays).__name__}")
-    return arrays
+        return inputs

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_template.engine.batches.loading import (
+from lightning_template.engine.batches import (
     BatchOrder,
     InMemoryLoader,
     TensorBatches,
@@ -161,7 +161,7 @@ def test_batches_are_those_of_torch(batch_size: int) -> None:
 def test_several_batches_are_transformed_together(
     bytes_at_once: int, together: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lightning_template.engine.batches.loading.BYTES_AT_ONCE", bytes_at_once)
+    monkeypatch.setattr("lightning_template.engine.batches.loaders.BYTES_AT_ONCE", bytes_at_once)
     given: list[Tensor] = []
 
     def halve(inputs: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def test_several_batches_are_transformed_together(
         return inputs / 2
 
     images = torch.arange(12, dtype=torch.uint8).view(6, 2)
-    data = TensorBatches(images, torch.arange(6), halve, indices=torch.tensor([5, 3, 1]))
+    data = TensorBatches(images, torch.arange(6), torch.tensor([5, 3, 1]), halve)
     assert len(data) == 3
     batches = list(InMemoryLoader(data, BatchOrder(3, 2)))
     assert [inputs.tolist() for inputs, _ in batches] == [[[5, 5.5], [3, 3.5]], [[1, 1.5]]]
@@ -185,7 +185,7 @@ class AddNoise(Augmentation):
 
 def augmented(seed: int = 0, epoch: int = 0, rank: int = 0, repeats: int = 1) -> list[torch.Tensor]:
     data = TensorBatches(
-        torch.zeros(12), torch.zeros(12), lambda inputs: 2 * inputs, augmentations=[AddNoise()] * repeats
+        torch.zeros(12), torch.zeros(12), transform=lambda inputs: 2 * inputs, augmentations=[AddNoise()] * repeats
     )
     order = BatchOrder(12, 3, seed=seed, num_replicas=2, rank=rank)
     order.set_epoch(epoch)

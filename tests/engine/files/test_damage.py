@@ -22,7 +22,7 @@ from lightning_template.datamodules import (
     TableDataModule,
     TensorsDataModule,
 )
-from lightning_template.datamodules import image_folder as image_folder_module
+from lightning_template.engine.files import class_folders
 from lightning_template.engine.files.data_files import digest_of_archive
 from lightning_template.engine.files.fashion_mnist_files import CHECKSUMS
 from lightning_template.load import load_run
@@ -167,7 +167,7 @@ def test_digests_of_folders(change: str, parts: list[str], tmp_path: Path, monke
     data = ImageFolderDataModule(str(tmp_path), image_size=4)
     spoil, is_in_content_alone = CHANGES[change]
     before = data.data_digests()
-    monkeypatch.setattr(image_folder_module, "MAX_HASHED_BYTES", 0)
+    monkeypatch.setattr(class_folders, "MAX_HASHED_BYTES", 0)
     without_content = data.data_digests()
     spoil(tmp_path / parts[-1])
     assert (data.data_digests() != without_content) != is_in_content_alone

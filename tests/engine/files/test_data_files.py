@@ -90,7 +90,7 @@ def test_what_is_no_regular_file_is_not_predicted(kind: str, workspace: Path) ->
             find_images([str(where)])
     path.rename(workspace / "x.csv")
     with pytest.raises(ValueError, match=f"x.csv must be a regular file, got a {kind}"):
-        LineDataModule().read([str(workspace / "x.csv")], invert=False)
+        LineDataModule().file_reader().read([str(workspace / "x.csv")], invert=False)
 
 
 def test_a_file_in_a_file_cannot_be_read(tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ from lightning_template.datamodules import (
     TensorsDataModule,
 )
 from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.engine.prediction import FilesToPredict
 
 RED, GREEN = (200, 0, 0), (0, 100, 0)
 
 
 def served(data: InMemoryDataModule, *paths: Path, invert: bool = False) -> Tensor:
     """Return what is served for prediction from some files."""
-    data.predict_on([str(path) for path in paths], invert)
+    FilesToPredict(data, [str(path) for path in paths], invert)
     data.setup("predict")
     loader: Any = data.predict_dataloader()
     return torch.cat(list(loader))
@@ -70,9 +71,9 @@ def test_images_are_stretched_and_scaled_as_in_training(normalize: bool, limit: 
     assert images.shape == (6, 3, 8, 6)
     loader: Any = data.predict_dataloader()
     assert isinstance(loader.dataset.inputs, Tensor) == (limit > 0)
-    assert data.predict_files == [
-        str(folder / name) for name in ("b/3.png", *(f"a/{number}.png" for number in range(5)))
-    ]
+    given = FilesToPredict(data, [str(folder / "b" / "3.png"), str(folder / "a")])
+    given.loader()
+    assert given.files == [str(folder / name) for name in ("b/3.png", *(f"a/{number}.png" for number in range(5)))]
     trained, targets = next(iter(data.train_dataloader()))
     assert torch.equal(images[0], trained[targets == 1][0])
     assert torch.equal(images[1], trained[targets == 0][0])
@@ -143,4 +144,7 @@ def test_validation_on_the_test_set_takes_no_training_sample() -> None:
     data.setup("fit")
     assert data.train_set is not None
     assert data.train_set.indices.tolist() == list(range(30))
-    assert data.val_set is data.test_set
+    assert data.val_set is not None
+    assert data.test_set is not None
+    assert data.val_set.inputs is data.test_set.inputs
+    assert torch.equal(data.val_set.indices, data.test_set.indices)

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics import CatMetric, MeanMetric
 
 from lightning_template.callbacks import BestAndLast
-from lightning_template.engine.batches.loading import BatchOrder
+from lightning_template.engine.batches import BatchOrder
 from lightning_template.engine.loops import metric_state, resumable
 from lightning_template.engine.loops import random_state as states
 from lightning_template.engine.loops.resumable import Boundary

@@ -14,10 +14,12 @@ from conftest import NUM_TEST, ROOT, Command, Result
 from lightning_template.datamodules import (
     FashionMNISTDataModule,
     ImageFolderDataModule,
+    InMemoryDataModule,
     TableDataModule,
     TensorsDataModule,
 )
 from lightning_template.engine.cli.commands.samples import write_samples
+from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.prediction.prediction_writer import _without_formulas
 
 OFF = ["--callbacks.figures=null", "--callbacks.dashboard=null", "--trainer.max_epochs=1"]
@@ -103,30 +105,35 @@ def test_inputs_of_tables_and_arrays_are_scaled_as_in_training(tmp_path: Path) -
     np.savez(tmp_path / "data.npz", inputs=inputs, targets=inputs[:, :1])
     np.savez(tmp_path / "new.npz", inputs=np.array([[1.0, 7.0], [2.0, 8.0]]))
     table = TableDataModule(str(tmp_path / "data.csv"), "kind")
-    table.predict_on([str(tmp_path / "new.csv")])
     arrays = TensorsDataModule(str(tmp_path / "data.npz"))
-    arrays.predict_on([str(tmp_path / "new.npz")])
-    for data in (table, arrays):
+    for data, new in ((table, "new.csv"), (arrays, "new.npz")):
+        given = FilesToPredict(data, [str(tmp_path / new)])
         served = predicted(data)
         assert data.train_set is not None
         rows_used = data.train_set.indices
         mean, std = inputs[rows_used].mean(axis=0), inputs[rows_used].std(axis=0)
         assert np.allclose(served.numpy(), (np.array([[1, 7], [2, 8]]) - mean) / std, atol=1e-5)
-        assert data.predict_files is None
+        assert given.files is None
 
 
 def test_images_of_a_folder_are_served_as_in_training(tmp_path: Path) -> None:
     write_samples("image-folder", tmp_path / "shapes", "classification")
     data = ImageFolderDataModule(str(tmp_path / "shapes"), image_size=16, test_fraction=0.2)
-    data.predict_on([str(tmp_path / "shapes" / "square")])
+    given = FilesToPredict(data, [str(tmp_path / "shapes" / "square")])
     served = predicted(data)
-    assert data.predict_files is not None
-    assert [Path(file).name for file in data.predict_files] == [f"{number:03}.png" for number in range(80)]
+    assert given.files is not None
+    assert [Path(file).name for file in given.files] == [f"{number:03}.png" for number in range(80)]
     images, targets = (torch.cat(parts) for parts in zip(*data.test_dataloader(), strict=True))
     assert data.class_names is not None
     squares = {image.numpy().tobytes() for image in images[targets == data.class_names.index("square")]}
     assert len(squares) > 5
     assert squares <= {image.numpy().tobytes() for image in served}
+
+
+@pytest.mark.parametrize("data", [LightningDataModule(), InMemoryDataModule()])
+def test_data_that_read_no_files(data: LightningDataModule) -> None:
+    with pytest.raises(ValueError, match="predicts its test set alone: it must define `file_reader` to take --input"):
+        FilesToPredict(data, ["x.csv"])
 
 
 MISTAKES = {

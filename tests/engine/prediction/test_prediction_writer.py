@@ -19,13 +19,16 @@ PROBABILITIES = np.random.default_rng(0).dirichlet([1, 2, 3], size=70).astype(np
 SIZES = [4, 64, 2]
 
 
-def write(path: Path, columns: dict[str, Tensor], figure: Path | None = None, **datamodule: Any) -> None:
+def write(
+    path: Path, columns: dict[str, Tensor], figure: Path | None = None, given: Any = None, **datamodule: Any
+) -> None:
     """Write columns in batches, as a Trainer would have it."""
     trainer: Any = SimpleNamespace(
         fast_dev_run=False, datamodule=SimpleNamespace(**datamodule), callbacks=[], is_global_zero=True, world_size=1
     )
     module: Any = None
     writer = PredictionWriter()
+    writer.inputs = given
     writer.write_to(str(path), str(figure) if figure else None)
     writer.setup(trainer, module, "predict")
     writer.on_predict_start(trainer, module)
@@ -57,7 +60,7 @@ def read(path: Path) -> dict[str, list[Any]]:
 def test_each_row_is_of_its_sample(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"y.{suffix}"
     files = [f"photos/{number}.png" for number in range(70)]
-    write(path, columns_of_classes(), class_names=NAMES, predict_files=files)
+    write(path, columns_of_classes(), given=SimpleNamespace(files=files), class_names=NAMES)
     table = read(path)
     assert list(table) == [
         *("index", "file", "prediction", "prediction_name", "probability"),

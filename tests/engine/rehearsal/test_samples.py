@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lightning_template.engine.batches.loading import BatchIndex, BatchOrder, InMemoryLoader, TensorBatches
+from lightning_template.engine.batches import BatchIndex, BatchOrder, InMemoryLoader, TensorBatches
 from lightning_template.engine.rehearsal.samples import MAX_SHARED, Sampler, same_random_numbers, shared
 
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ CLASSES = torch.tensor([2, 2, 9, 2, 2, 2, 0, 2, 2, 2])
 def test_the_lowest_and_the_highest_class_are_among_them(data: Indexed, size: int, expected: list[int]) -> None:
     index = Sampler(InMemoryLoader(data, BatchOrder(len(data), 4))).batch(size)
     assert index.positions.tolist() == expected
-    assert index.moment == (0, 0, 0, 0)
+    assert index.seeds == (0, 0, 0, 0)
 
 
 def test_a_copy_shares_what_is_large() -> None:

@@ -1,12 +1,43 @@
 """Batches: the split, the order, and whole batches from tensors or files."""
 
-from lightning_template.engine.batches.loading import (
-    BatchOrder,
-    InMemoryLoader,
-    InputBatches,
-    Inputs,
-    TensorBatches,
-    split_indices,
+from lightning_template.engine.batches.checks import (
+    check_at_least,
+    check_fractions,
+    check_samples,
+    check_targets_differ,
 )
+from lightning_template.engine.batches.inputs import Inputs, Samples
+from lightning_template.engine.batches.loaders import (
+    InMemoryLoader,
+    Loader,
+    after_setup,
+    evaluation_loader,
+    training_loader,
+)
+from lightning_template.engine.batches.order import BatchIndex, BatchOrder, mix_seeds
+from lightning_template.engine.batches.split import Parts, split, split_indices
+from lightning_template.engine.batches.statistics import mean_and_std
+from lightning_template.engine.batches.tensor_batches import InputBatches, TensorBatches
 
-__all__ = ["BatchOrder", "InMemoryLoader", "InputBatches", "Inputs", "TensorBatches", "split_indices"]
+__all__ = [
+    "BatchIndex",
+    "BatchOrder",
+    "InMemoryLoader",
+    "InputBatches",
+    "Inputs",
+    "Loader",
+    "Parts",
+    "Samples",
+    "TensorBatches",
+    "after_setup",
+    "check_at_least",
+    "check_fractions",
+    "check_samples",
+    "check_targets_differ",
+    "evaluation_loader",
+    "mean_and_std",
+    "mix_seeds",
+    "split",
+    "split_indices",
+    "training_loader",
+]

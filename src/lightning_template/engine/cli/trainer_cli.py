@@ -27,6 +27,7 @@ from lightning_template.engine.cli.terminal import quieten
 from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_whole_checkpoints
 from lightning_template.engine.cli.values import check_values
 from lightning_template.engine.loops import patient_with_workers, take_over_signals
+from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.process.errors import Stopped, one_line, shorten
 from lightning_template.engine.rehearsal import Rehearsal
 from lightning_template.engine.runs import slurm
@@ -118,23 +119,25 @@ class TemplateCLI(LightningCLI):
             if isinstance(error, ValueError):
                 raise ValueError(shorten(str(error), [])) from error
             raise
+        self.inputs: FilesToPredict | None = None
         if self.subcommand == "predict":
-            self._predict_what_is_given()
+            self._configure_prediction()
 
     def _add_instantiators(self) -> None:
         self.construction = Construction(self)
         self.construction.take_over(self.parser)
 
-    def _predict_what_is_given(self) -> None:
-        """Pass on what `predict` is asked to read and write."""
-        writers = [callback for callback in self.trainer.callbacks if isinstance(callback, PredictionWriter)]  # type: ignore[attr-defined]
-        for writer in writers:
+    def _configure_prediction(self) -> None:
+        """Pass on which files `predict` reads and writes."""
+        if paths := self._get(self.config, "input"):
+            self.inputs = FilesToPredict(self.datamodule, paths, self._get(self.config, "invert"))
+        for writer in self._prediction_writers():
+            writer.inputs = self.inputs
             writer.write_to(self._get(self.config, "output"), self._get(self.config, "figure"))
-        paths = self._get(self.config, "input")
-        if paths:
-            if not hasattr(self.datamodule, "predict_on"):
-                raise ValueError(f"{type(self.datamodule).__name__} has no `predict_on`, so it takes no --input")
-            self.datamodule.predict_on(paths, self._get(self.config, "invert"))
+
+    def _prediction_writers(self) -> list[PredictionWriter]:
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
+        return [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # Lightning's is static
         """Return the subcommand asked for, so that no parser is built but its, with what is not an option."""
@@ -251,11 +254,9 @@ class TemplateCLI(LightningCLI):
         Raises:
             SystemExit: If files were skipped.
         """
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
-        writers = [callback for callback in callbacks if isinstance(callback, PredictionWriter)]
-        self._say("".join(f"predictions  {writer.path}\n" for writer in writers if writer.path))
-        if skipped := getattr(self.datamodule, "skipped_files", ()):
-            _logger.error("files that could not be read and have no row: %d", len(skipped))
+        self._say("".join(f"predictions  {writer.path}\n" for writer in self._prediction_writers() if writer.path))
+        if self.inputs is not None and self.inputs.skipped:
+            _logger.error("files that could not be read and have no row: %d", len(self.inputs.skipped))
             raise SystemExit(1)  # a script shall not take a part for the whole
 
     def _say(self, text: str) -> None:

@@ -1,6 +1,5 @@
 """Image files of any size, colour and depth, decoded into bytes of one shape."""
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +10,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
-from lightning_template.engine.batches.loading import Inputs
 from lightning_template.engine.files.data_files import check_regular
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -19,11 +17,6 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 
 MAX_PIXELS = 2**26
 """Number of pixels above which an image is not decoded: with four bytes each, those of 8192 x 8192 take 268 MB."""
-
-MAX_SHOWN = 5
-"""Number of files that are skipped with a line for each; of more there is a count."""
-
-_logger = logging.getLogger(__name__)
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others are rare, and EPS starts a program
 
@@ -84,40 +77,6 @@ class ImageFiles:
                 yield from pool.map(decode_one, paths)
         else:  # other workers have the other processors
             yield from map(decode_one, paths)
-
-
-def read_images(images: ImageFiles, memory_limit: float) -> tuple[Inputs, list[str], list[str]]:
-    """Return those images that can be decoded, and say which cannot.
-
-    Args:
-        images: Images that somebody has at hand.
-        memory_limit: Bytes of decoded images that may be kept in memory; more are decoded again later.
-
-    Returns:
-        The images that are left, the files of these, and the files that are left out.
-
-    Raises:
-        ValueError: If no image can be decoded.
-    """
-    keep = images.nbytes <= memory_limit
-    decoded: list[np.ndarray] = []
-    mistakes: dict[str, str] = {}
-    for index in range(0, len(images), 256):
-        for path, image in images.decode_each(images.paths[index : index + 256]):
-            if isinstance(image, ValueError):
-                mistakes[path] = str(image)
-            elif keep:
-                decoded.append(image)
-    good = [path for path in images.paths if path not in mistakes]
-    if not good:
-        others = f"; nor can the {len(mistakes) - 1} other files" if len(mistakes) > 1 else ""
-        raise ValueError(next(iter(mistakes.values())) + others)
-    for message in list(mistakes.values())[:MAX_SHOWN]:
-        _logger.warning("skipped: %s", message)
-    if len(mistakes) > MAX_SHOWN:
-        _logger.warning("skipped: %d more files", len(mistakes) - MAX_SHOWN)
-    left = ImageFiles(good, images.shape, images.whole, images.invert)
-    return torch.from_numpy(np.stack(decoded)) if keep else left, good, list(mistakes)
 
 
 def find_images(paths: Iterable[str]) -> list[str]:

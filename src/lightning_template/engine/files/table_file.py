@@ -1,10 +1,9 @@
-"""Tables in CSV, TSV and Parquet files, and where in them a mistake is."""
+"""Tables in CSV, TSV and Parquet files, with errors that name the cell."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_template.engine.files.data_files import check_regular, not_found
+from lightning_template.engine.files.table_reading import (
+    DELIMITERS,
+    count,
+    is_number,
+    is_numeric,
+    is_text,
+    numbered_rows,
+    read_table,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +31,6 @@ MIN_COUNTED_ROWS = 4
 """Number of rows from which on numbers that count them are no coincidence."""
 
 _INDEX_NAME = r"|Unnamed: 0(\.\d+)*|__index_level_\d+__"  # pandas has the others for an index without a name
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
 
 class TableFile:
@@ -39,11 +45,11 @@ class TableFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.suffix not in {*_DELIMITERS, ".parquet"}:
+        if path.suffix not in {*DELIMITERS, ".parquet"}:
             raise ValueError(f"a table's name must end in .csv, .tsv or .parquet, got {path}")
         check_regular(path)
         try:
-            self.table = _read(path)
+            self.table = read_table(path)
         except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
             raise ValueError(f"{path} cannot be read as a table: {error}") from error
         names = self.names
@@ -51,7 +57,7 @@ class TableFile:
             raise ValueError(f"{path}: columns must be separated by commas or tabs, got {names[0]!r}")
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"{path} has more than one column of the name {twice[0]!r}")
-        if path.suffix in _DELIMITERS and all(_is_number(names).to_pylist()):
+        if path.suffix in DELIMITERS and all(is_number(names).to_pylist()):
             raise ValueError(f"the first line of {path} must name the columns, got {', '.join(names)}")
         if not len(self.table):
             raise ValueError(f"{path} has no rows")
@@ -83,9 +89,9 @@ class TableFile:
         found = []
         for name in names:
             column = self._column(name)
-            if _is_numeric(column.type):
+            if is_numeric(column.type):
                 found.append(name)
-            elif _is_text(column.type) and 2 * _count(_is_number(column)) > len(column):
+            elif is_text(column.type) and 2 * count(is_number(column)) > len(column):
                 raise self._no_number(name, column)
         return found
 
@@ -101,9 +107,9 @@ class TableFile:
         values = np.empty((len(self.table), len(names)))
         for position, name in enumerate(names):
             column = self._column(name)
-            if _is_text(column.type):
+            if is_text(column.type):
                 raise self._no_number(name, column)
-            if not _is_numeric(column.type):
+            if not is_numeric(column.type):
                 raise ValueError(f"{self.path}, column {name!r}: must hold numbers, got {column.type}")
             values[:, position] = column.cast("float64", safe=False).to_numpy()  # empty cells become NaN
             if len(bad := np.flatnonzero(~np.isfinite(values[:, position]))):
@@ -150,9 +156,9 @@ class TableFile:
                 hint = "must hold a class, which is text or a whole number (`task: regression` takes others)"
                 raise self._error(name, int(fractions[0]), hint)
             column = column.cast("int64")
-        elif not (_is_numeric(column.type) or _is_text(column.type)):
+        elif not (is_numeric(column.type) or is_text(column.type)):
             raise ValueError(f"{self.path}, column {name!r}: classes must be text or whole numbers, got {column.type}")
-        if _is_numeric(column.type) and (number := len(column.unique())) > MAX_NUMBERED_CLASSES:
+        if is_numeric(column.type) and (number := len(column.unique())) > MAX_NUMBERED_CLASSES:
             raise ValueError(
                 f"{self.path}, column {name!r}: {number} different numbers are more than {MAX_NUMBERED_CLASSES} "
                 "classes: give `task: regression` if they are quantities"
@@ -172,7 +178,7 @@ class TableFile:
         return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
     def _no_number(self, name: str, column: pa.ChunkedArray) -> ValueError:
-        row = _is_number(column).index(False).as_py()
+        row = is_number(column).index(False).as_py()
         return self._error(name, max(row, 0), "must hold a number, or the column be left out of `inputs`")
 
     def _error(self, name: str, row: int, what: str) -> ValueError:
@@ -181,63 +187,6 @@ class TableFile:
         if self.path.suffix == ".parquet":
             where, value = f"row {row + 1}", self.table[position][row].as_py()
         else:
-            line, cells = next(islice(_lines(self.path), row + 1, None))
+            line, cells = next(islice(numbered_rows(self.path), row + 1, None))
             where, value = f"line {line}", cells[position]
         return ValueError(f"{self.path}, {where}, column {name!r}: {what}, got {value!r}")
-
-
-def _read(path: Path) -> pa.Table:
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_table(path, partitioning=None, page_checksum_verification=True)
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    table = arrow_csv.read_csv(
-        path,
-        read_options=arrow_csv.ReadOptions(use_threads=False),  # which names the row of a mistake
-        parse_options=arrow_csv.ParseOptions(delimiter=_DELIMITERS[path.suffix], newlines_in_values=True),
-    )
-    if not_text := [field.name for field in table.schema if pa.types.is_binary(field.type)]:
-        raise ValueError(f"column {not_text[0]!r} must be text in UTF-8")
-    return table.rename_columns([name.strip() for name in table.column_names])
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each row that is not blank, and the number of the line where it starts."""
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        reader = csv.reader(stream, delimiter=_DELIMITERS[path.suffix])
-        before = reader.line_num
-        for cells in reader:
-            if cells:
-                yield before + 1, cells
-            before = reader.line_num
-
-
-def _is_numeric(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    is_one_of = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean, pa.types.is_null)
-    return any(is_one(kind) for is_one in is_one_of)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_number(texts: Sequence[str] | pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return for each text whether it is a number."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    texts = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts], pa.string())
-    return pc.fill_null(pc.match_substring_regex(texts, _NUMBER), False)
-
-
-def _count(flags: pa.ChunkedArray) -> int:
-    import pyarrow.compute as pc
-
-    return pc.sum(flags).as_py() or 0

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.prediction.files_to_predict import FilesToPredict
 from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class PredictionWriter(Callback):
     def __init__(self) -> None:
         self.path: Path | None = None
         self.figure: Path | None = None
+        self.inputs: FilesToPredict | None = None
+        """Where samples come from, if not from the data module's test set."""
         self._part: Path | None = None
         self._writer: Any = None
         self._num_rows = 0
@@ -106,9 +109,8 @@ class PredictionWriter(Callback):
         num_rows = len(next(iter(columns.values())))
         rows = range(self._num_rows, self._num_rows + num_rows)
         first: dict[str, Any] = {"index": list(rows)}
-        files = getattr(datamodule, "predict_files", None)
-        if files is not None:
-            first["file"] = [files[row] for row in rows]
+        if self.inputs is not None and self.inputs.files is not None:
+            first["file"] = [self.inputs.files[row] for row in rows]
         columns = first | columns
         self._write(columns if self.path and self.path.suffix == ".parquet" else _without_formulas(columns))
         if self.figure and self._num_rows < NUM_SHOWN:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
-from lightning_template.engine.batches.loading import BatchIndex, InMemoryLoader, TensorBatches
+from lightning_template.engine.batches import BatchIndex, InMemoryLoader, TensorBatches
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 
 MAX_SHARED = 1000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_template.datamodules.normalized import mean_and_std
+from lightning_template.engine.batches import mean_and_std
 
 
 @pytest.mark.parametrize(
