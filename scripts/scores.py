@@ -1,4 +1,4 @@
-"""Trains what the README's table of configurations lists, and compares what it reaches with what the table says.
+"""Trains the experiments in the table of docs/quick-start.md, and compares their scores with those in the table.
 
     scripts/run python scripts/scores.py
     scripts/run python scripts/scores.py line/ols.yaml fashion_mnist/mlp_batch_norm.yaml --data_dir data
@@ -25,6 +25,7 @@ from lightning_template.engine.runs import directories as runs
 from lightning_template.load import load_run
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "quick-start.md"
 ROW = re.compile(r"^\| `(\w+/\w+\.yaml)` \| [^|]* \| ([^|]*) \| [^|]* \|$", re.MULTILINE)
 
 
@@ -75,9 +76,9 @@ SCORES = {
 }
 
 
-def rows(readme: str) -> dict[str, str]:
+def rows(page: str) -> dict[str, str]:
     """Return what the table expects, by configuration."""
-    return dict(ROW.findall(readme))
+    return dict(ROW.findall(page))
 
 
 def expected_score(config: str, text: str) -> float:
@@ -115,7 +116,7 @@ def main() -> int:
     Returns:
         1 if a score is off, otherwise 0.
     """
-    expected = rows((ROOT / "README.md").read_text())
+    expected = rows(PAGE.read_text())
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("configs", nargs="*", metavar="CONFIG", help="such as line/ols.yaml; all if none is given")
     parser.add_argument("--root", type=Path, default=Path("scores"), help="folder of the runs")

@@ -1,4 +1,4 @@
-"""Makes the README's pictures of TensorBoard: of runs that exist, small enough for a page.
+"""Takes the pictures of TensorBoard in README and docs: of runs that exist, small enough for a page.
 
     ./scripts/run python scripts/screenshots.py LOGDIR FOLDER
 

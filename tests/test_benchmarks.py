@@ -10,8 +10,8 @@ import pytest
 
 from conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\./scripts/run python scripts/(benchmark_\w+)\.py(.*)$", README, flags=re.MULTILINE)
+SPEED = (ROOT / "docs" / "speed.md").read_text()
+COMMANDS = re.findall(r"^\./scripts/run python scripts/(benchmark_\w+)\.py(.*)$", SPEED, flags=re.MULTILINE)
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     return module, capsys.readouterr().out
 
 
-def test_the_readme_names_every_benchmark() -> None:
+def test_the_page_names_every_benchmark() -> None:
     assert {name for name, _ in COMMANDS} == {path.stem for path in (ROOT / "scripts").glob("benchmark_*.py")}
 
 
@@ -36,9 +36,9 @@ def test_the_readme_names_every_benchmark() -> None:
 def test_training_ends_with_equal_weights(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], fashion_mnist: Path, workspace: Path
 ) -> None:
-    ((_, readme_options),) = (command for command in COMMANDS if command[0] == "benchmark_training")
+    ((_, options_of_page),) = (command for command in COMMANDS if command[0] == "benchmark_training")
     options = [
-        *readme_options.replace("--recipe", "--recipe cnn").split(),
+        *options_of_page.replace("--recipe", "--recipe cnn").split(),
         "--rounds=2",
         f"--data_dir={fashion_mnist}",
     ]
