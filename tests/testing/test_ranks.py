@@ -165,6 +165,7 @@ def new_processes(monkeypatch: pytest.MonkeyPatch) -> list[ForkedPython]:
     monkeypatch.setattr(ranks, "can_fork", lambda: False)
     monkeypatch.setattr(ForkedPython, "made", [], raising=False)
     monkeypatch.setattr(subprocess, "Popen", ForkedPython)
+    monkeypatch.setattr(ranks, "GRACE", 0.1)
     return ForkedPython.made
 
 
@@ -213,6 +214,23 @@ def test_a_new_process_that_fails_ends_the_other(
         ranks.in_two_ranks(work)
     assert (caught.value.error_index, caught.value.error_pid) == (rank, new_processes[rank].pid)
     assert [process.returncode for process in new_processes] == codes
+
+
+def test_the_rank_that_failed_first_is_named(tmp_path: Path) -> None:
+    class Rank:  # rank 0 loses its connection to rank 1, whose error is older but whose process ends later
+        def __init__(self, pid: int, polls: list[int | None]) -> None:
+            self.pid, self.polls = pid, polls
+
+        def poll(self) -> int | None:
+            return self.polls.pop(0) if len(self.polls) > 1 else self.polls[0]
+
+    for rank, (said, when) in enumerate([("connection closed", 2), ("ValueError: not here", 1)]):
+        (tmp_path / f"output{rank}").write_text(said)
+        os.utime(tmp_path / f"output{rank}", (when, when))
+    processes: Any = [Rank(10, [None, 1]), Rank(11, [None, None, None, 1])]
+    with pytest.raises(ProcessRaisedException, match=r"^ValueError: not here$") as caught:
+        ranks._wait(processes, tmp_path)
+    assert (caught.value.error_index, caught.value.error_pid) == (1, 11)
 
 
 def test_work_that_cannot_be_sent_is_skipped(new_processes: list[ForkedPython]) -> None:

@@ -1,5 +1,6 @@
 """Two processes that train together, whatever the present one has done before."""
 
+import math
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ Work = Callable[[], Any]
 
 PATIENCE = 10
 """Seconds that a fork may take to show that it can train, which takes milliseconds."""
+GRACE = 1.0
+"""Seconds that other ranks may take to end once one has failed."""
 
 
 def in_two_ranks(work: Work) -> Any:
@@ -116,12 +119,18 @@ def _start_new_processes(work: Work, folder: Path) -> None:
 
 def _wait(ranks: list[subprocess.Popen[bytes]], folder: Path) -> None:
     """Wait until all processes have ended well, or one has not."""
-    while any(process.poll() is None for process in ranks) or any(process.returncode for process in ranks):
-        for rank, process in enumerate(ranks):
-            if process.poll():
-                output = (folder / f"output{rank}").read_text(errors="replace").strip()
-                raise ProcessRaisedException(output or f"it ended with {process.returncode}", rank, process.pid)
+    deadline = math.inf
+    while None in (codes := [process.poll() for process in ranks]) and time.monotonic() < deadline:
+        if any(codes):
+            deadline = min(deadline, time.monotonic() + GRACE)
         time.sleep(0.05)
+    if not any(codes):
+        return
+    # A rank that fails closes its connections, and others may fail of that: who wrote an error first is the cause.
+    outputs = {rank: folder / f"output{rank}" for rank, code in enumerate(codes) if code}
+    rank = min(outputs, key=lambda rank: outputs[rank].stat().st_mtime_ns)
+    said = outputs[rank].read_text(errors="replace").strip() or f"it ended with {codes[rank]}"
+    raise ProcessRaisedException(said, rank, ranks[rank].pid)
 
 
 def main(folder: str, rank: str) -> None:

@@ -18,8 +18,8 @@ class Stopped(SystemExit):
     Args:
         number: Number of the signal.
         step: Number of steps that were made, if a checkpoint of them was written.
-        speaks: Whether this process speaks for all ranks. The others end with 0: their launcher would take anything else
-            for a failure, and kill the first rank.
+        speaks: Whether this process speaks for all ranks. The others end with 0: their launcher would take anything
+            else for a failure, and kill the first rank.
     """
 
     def __init__(self, number: int, step: int | None = None, speaks: bool = True) -> None:
