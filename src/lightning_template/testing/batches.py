@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from lightning_template.engine.libraries.torch_private import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from lightning_template.testing.outcomes import CheckSkipped
 
 

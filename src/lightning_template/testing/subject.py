@@ -15,8 +15,9 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
+from lightning_template.engine.libraries.lightning_trainer import pop_instantiator
+from lightning_template.engine.libraries.torch_private import tree_leaves
 from lightning_template.testing.batches import Served, forward_arguments, join, num_samples, take
 from lightning_template.testing.isolation import seed_all
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
@@ -318,7 +319,7 @@ def construct_again(task: LightningModule) -> LightningModule:
     if not task.hparams:
         raise CheckSkipped("the task saves no hyper-parameters from which it can be made again")
     hparams = copy.deepcopy(dict(task.hparams))
-    instantiator = hparams.pop("_instantiator", None)
+    instantiator = pop_instantiator(hparams)
     if instantiator is None:
         parameters = inspect.signature(type(task).__init__).parameters
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):

@@ -14,7 +14,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.callbacks.watched import AUTO, Mode, choose, is_better, mode_of, why_none
-from lightning_template.engine.loops import Boundary, logged_in_validation, resumable_loop
+from lightning_template.engine.libraries.lightning_trainer import logged_in_validation
+from lightning_template.engine.loops import Boundary, resumable_loop
 from lightning_template.engine.runs.digests import is_whole
 from lightning_template.engine.runs.directories import METRICS_FILE, update_json
 from lightning_template.engine.runs.files import replacing

@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
+from lightning_template.engine.libraries.lightning_trainer import should_log
 from lightning_template.engine.loops import Boundary
 
 
@@ -22,7 +23,7 @@ class FiniteLoss(Boundary):
             FloatingPointError: If it is infinite or not a number.
         """
         is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if not (trainer._logger_connector.should_update_logs or is_last):  # each look waits for a GPU
+        if not (should_log(trainer) or is_last):  # each look waits for a GPU
             return
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and not torch.isfinite(loss).all():

@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_template.engine.libraries.torchmetrics_private import attributes
 from lightning_template.engine.loops import Boundary
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 from lightning_template.engine.process.errors import one_line
@@ -97,8 +98,7 @@ def untouched(module: LightningModule) -> Iterator[None]:
         buffers = [
             (part, name, buffer, buffer.clone())
             for part in module.modules()
-            for name, buffer in part._buffers.items()
-            if buffer is not None
+            for name, buffer in part.named_buffers(recurse=False, remove_duplicate=False)
         ]
         metrics = [(part, _metric_state(part)) for part in module.modules() if isinstance(part, Metric)]
     for weight, _ in gradients:
@@ -115,7 +115,7 @@ def untouched(module: LightningModule) -> Iterator[None]:
         for weight, gradient in gradients:
             weight.grad = gradient
         for part, name, buffer, before in buffers:
-            part._buffers[name] = buffer
+            setattr(part, name, buffer)
             if not torch.equal(buffer, before):
                 buffer.copy_(before)
         for metric, state in metrics:
@@ -125,8 +125,7 @@ def untouched(module: LightningModule) -> Iterator[None]:
 
 def _metric_state(metric: Metric) -> dict[str, tuple[Any, Any]]:
     """Return what a metric holds, by name, each with a copy."""
-    held = {name: getattr(metric, name) for name in (*metric._defaults, "_update_count", "_computed")}
-    return {name: (value, _copy(value)) for name, value in held.items()}
+    return {name: (value, _copy(value)) for name, value in attributes(metric).items()}
 
 
 def _copy(value: Any) -> Any:

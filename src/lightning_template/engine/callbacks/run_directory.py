@@ -17,6 +17,7 @@ from lightning_template.engine.callbacks.endings import explain
 from lightning_template.engine.callbacks.finite_loss import check_losses
 from lightning_template.engine.callbacks.observer import Guard
 from lightning_template.engine.callbacks.tensorboard import EventLogger
+from lightning_template.engine.libraries.lightning_trainer import resumed_step
 from lightning_template.engine.process.errors import one_line
 from lightning_template.engine.process.signals import stop_signals
 from lightning_template.engine.runs import directories as runs
@@ -122,7 +123,7 @@ class RunDirectory(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Take the step at which a run goes on; what its curves have from there on is of a future that was lost."""
         if trainer.state.fn == TrainerFn.FITTING:
-            self._resumed_step = checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+            self._resumed_step = resumed_step(checkpoint)
 
     def _lock(self) -> None:
         """Keep other processes from training in the directory, until this one ends or dies."""

@@ -1,12 +1,14 @@
 """TensorBoard's event files, which end no run when they cannot be written."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
-from lightning.fabric.loggers.logger import _DummyExperiment, rank_zero_experiment
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_template.engine.callbacks.observer import Guard
+from lightning_template.engine.libraries.tensorboard_private import wrap_records
 
 PART = "TensorBoard's files"
 
@@ -22,20 +24,29 @@ class EventLogger(TensorBoardLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         """Writer of TensorBoard; one that does nothing where none can be made."""
-        if self._experiment is None:
-            self._experiment = self._guard(PART, self._open) or _DummyExperiment()  # type: ignore[assignment]
-        return self._experiment
+        return self._guard(PART, self._open) or NoWriter()
 
     def _open(self) -> Any:
         writer = super().experiment
-        # A thread writes: its first error would end it with a traceback, and come again with each call of the writer.
-        events = writer.file_writer.event_writer._async_writer
-        events._writer = events._worker._record_writer = _Records(events._writer, self._guard)
+        wrap_records(writer, self._guarded)
         return writer
+
+    def _guarded(self, records: Any) -> "_Records":
+        return records if isinstance(records, _Records) else _Records(records, self._guard)
 
     def save(self) -> None:
         """Write what waits, and Lightning's own file of hyper-parameters."""
         self._guard(PART, super().save)
+
+
+class NoWriter:
+    """Takes the place of TensorBoard's writer where none can be made, or one has failed."""
+
+    def __getattr__(self, name: str) -> Callable[..., Self]:
+        return self._ignore
+
+    def _ignore(self, *args: Any, **kwargs: Any) -> Self:
+        return self
 
 
 class _Records:
@@ -68,4 +79,4 @@ def experiments(trainer: Trainer) -> list[Any]:
     if not trainer.is_global_zero:
         return []
     writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    return [writer for writer in writers if not isinstance(writer, _DummyExperiment)]
+    return [writer for writer in writers if not isinstance(writer, NoWriter)]

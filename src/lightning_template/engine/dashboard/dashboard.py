@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.core.module import _jit_is_scripting
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -20,7 +19,7 @@ from lightning_template.engine.callbacks.observer import Observer, untouched
 from lightning_template.engine.callbacks.run_directory import find_run_directory
 from lightning_template.engine.callbacks.tensorboard import experiments
 from lightning_template.engine.callbacks.watched import is_better
-from lightning_template.engine.loops import logged_in_validation
+from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, logged_in_validation, tracing
 from lightning_template.engine.runs.changes import class_options, flatten
 from lightning_template.engine.runs.directories import read_json
 
@@ -66,7 +65,7 @@ class Dashboard(Observer):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Show the network's graph, once there are inputs to follow through it."""
-        if self.graph and trainer.fit_loop.epoch_loop._batches_that_stepped == 0:
+        if self.graph and batches_that_stepped(trainer) == 0:
             self.graph = False
             inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
             if isinstance(inputs, Tensor):
@@ -85,7 +84,7 @@ class Dashboard(Observer):
         if math.isfinite(score) and (monitor not in self.best or is_better(score, self.best[monitor], mode)):
             self.best = metrics
         for logger in trainer.loggers:
-            step = trainer.fit_loop.epoch_loop._batches_that_stepped
+            step = batches_that_stepped(trainer)
             logger.log_metrics({f"best/{name}": value for name, value in self.best.items()}, step=step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,7 +107,7 @@ def _watched(trainer: Trainer, pl_module: LightningModule) -> tuple[str | None, 
 def _add_texts(trainer: Trainer) -> None:
     for experiment in experiments(trainer):
         for name, text in _texts(trainer).items():
-            experiment.add_text(name, text, trainer.fit_loop.epoch_loop._batches_that_stepped)
+            experiment.add_text(name, text, batches_that_stepped(trainer))
 
 
 def _add_charts(trainer: Trainer) -> None:
@@ -192,7 +191,7 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
 
 def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Tensor) -> None:
     printed = redirect_stdout(io.StringIO())  # torch prints an error before it raises it
-    with untouched(pl_module), _jit_is_scripting(), printed, warnings.catch_warnings():
+    with untouched(pl_module), tracing(), printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
         for experiment in experiments(trainer):
             experiment.add_graph(pl_module, inputs)

@@ -20,6 +20,7 @@ from lightning_template.engine.dashboard.kinds import (
     probabilities,
 )
 from lightning_template.engine.dashboard.projector import project
+from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped
 
 Drawing = tuple[str, Callable[[], Any]]
 """Title, and what draws a figure or computes a number."""
@@ -145,7 +146,7 @@ class Figures(Observer):
             self._show(trainer, pl_module, "val")
 
     def _show(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
+        step = batches_that_stepped(trainer)
         for title, draw in self._drawings(trainer, pl_module, stage):
             self.guard(f"the figure {title}", _log, experiments(trainer), title, draw, step)
         if self.pr_curves and self._seen:

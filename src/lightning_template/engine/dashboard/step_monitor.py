@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from lightning_template.engine.callbacks.observer import Observer
+from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, should_log
+from lightning_template.engine.libraries.torch_private import tree_leaves
 
 EVERY_SECONDS = 5.0
 """Time of training from one look at speed and memory to the next, within an epoch."""
@@ -60,8 +61,8 @@ class StepMonitor(Observer):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Log what is due."""
-        step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        is_due = trainer._logger_connector.should_update_logs
+        step = batches_that_stepped(trainer)
+        is_due = should_log(trainer)
         is_first = step == 0 and trainer.global_step == 1 and not is_due
         if batch_idx == 0 or not self._samples_per_batch:
             self._samples_per_batch = num_samples(batch)
@@ -83,7 +84,7 @@ class StepMonitor(Observer):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log speed and memory."""
         self._seconds += time.perf_counter() - self._began
-        _log(trainer, self._machine(trainer), trainer.fit_loop.epoch_loop._batches_that_stepped - 1)
+        _log(trainer, self._machine(trainer), batches_that_stepped(trainer) - 1)
 
     def _machine(self, trainer: Trainer) -> dict[str, float]:
         """Return speed since the last look, and memory, by tag."""

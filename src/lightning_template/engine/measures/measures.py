@@ -1,22 +1,23 @@
 """What a stage of training, validation or test is measured by."""
 
 from collections.abc import Callable
-from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MetricCollection
 
+from lightning_template.engine.libraries.torch_private import KeepsPrecision
 from lightning_template.engine.measures.mean_loss import MeanLoss
 
 MAX_WAITING = 2**20
 """Largest number of values that wait for the metrics, beyond the last batch's: 4 MB in single precision."""
 
 
-class Measures(nn.Module):
+class Measures(KeepsPrecision):
     """Mean loss and metrics of a stage, updated with several batches at once.
 
-    An update of a metric costs Python's time for each call, hardly for each sample.
+    An update of a metric costs Python's time for each call, hardly for each sample. The precision stays whatever
+    module these are part of: in half precision, a sum of thousands stops to grow.
 
     Args:
         metrics: Metrics of predictions and targets; the results do not depend on how samples are put into updates.
@@ -75,11 +76,6 @@ class Measures(nn.Module):
             (loss.to(device), outputs.to(device), targets.to(device)) for loss, outputs, targets in waiting
         ]
         self._num_values = sum(outputs.numel() + targets.numel() for _, outputs, targets in waiting)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move to another device, and keep the precision: in half precision, a sum of thousands stops to grow."""
-        super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]
-        return self
 
 
 def _at_least_single(values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import DeviceStatsMonitor, EarlyStopping, Learn
 
 from lightning_template.callbacks import BestAndLast
 from lightning_template.engine.callbacks.watched import AUTO
+from lightning_template.engine.libraries.lightning_trainer import needs_no_validation
 from lightning_template.tasks import SupervisedTask
 
 
@@ -53,7 +54,7 @@ def _watched(trainer: Any, validates: bool) -> list[tuple[str, str | None]]:
             or isinstance(callback, ModelCheckpoint)
             or (isinstance(callback, EarlyStopping) and callback.strict)
         )
-        if is_needed and (validates or getattr(callback, "_check_on_train_epoch_end", True)):
+        if is_needed and (validates or needs_no_validation(callback)):
             found.append((type(callback).__name__, callback.monitor))
     return found + [
         (type(config.scheduler).__name__, config.monitor)

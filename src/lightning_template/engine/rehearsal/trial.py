@@ -10,6 +10,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from lightning_template.engine.libraries.torch_private import has_forward_hooks
 from lightning_template.engine.process.errors import one_line
 from lightning_template.engine.rehearsal.samples import Sampler
 from lightning_template.tasks import SupervisedTask
@@ -71,7 +72,7 @@ def _certain(task: SupervisedTask) -> tuple[type[Exception], ...]:
 
 def _copied(trainer: Trainer, task: SupervisedTask, training: bool) -> SupervisedTask | None:
     """Return a copy of a task that shares its weights and factories alone; None where hooks would be copied too."""
-    if any(module._forward_hooks or module._forward_pre_hooks for module in task.modules()):
+    if any(map(has_forward_hooks, task.modules())):
         return None
     factories = (task.optimizer, task.lr_scheduler)  # from YAML they hold their parser
     trial = copy.deepcopy(task, {id(part): part for part in (*task.parameters(), *factories)})

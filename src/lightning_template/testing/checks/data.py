@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import Subset
 
+from lightning_template.engine.libraries.torch_private import tree_leaves
 from lightning_template.testing.batches import num_samples
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, Subject, first_batches

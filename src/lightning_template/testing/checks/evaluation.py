@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, RandomSampler
 
+from lightning_template.engine.libraries.torch_private import DROPOUT, NORMALIZATION, tree_leaves
 from lightning_template.testing.batches import Served, cut, join, num_samples, pair, take
 from lightning_template.testing.checks.comparing import (
     close,
@@ -22,7 +22,7 @@ from lightning_template.testing.checks.comparing import (
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, SameWeights, Subject, first_batches, logged, quiet_trainer
 
-WITH_MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+WITH_MODES = (DROPOUT, NORMALIZATION)
 """Modules that do something else in training than in evaluation."""
 
 

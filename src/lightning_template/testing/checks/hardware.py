@@ -11,9 +11,10 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import distributed, nn
+from torch import distributed
 from torch.optim import Optimizer
 
+from lightning_template.engine.libraries.torch_private import NORMALIZATION
 from lightning_template.testing.batches import Served, copied, forward_arguments, num_samples, take
 from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
 from lightning_template.testing.isolation import seed_all
@@ -69,7 +70,7 @@ def bfloat16_loss_is_finite(subject: Subject) -> None:
 def two_ranks_match_one(subject: Subject) -> None:
     """Two processes that share a batch get the gradients, and log the validation, of one that has it alone."""
     task = subject.task()
-    if any(isinstance(module, nn.modules.batchnorm._NormBase) for module in task.modules()):
+    if any(isinstance(module, NORMALIZATION) for module in task.modules()):
         raise CheckSkipped("batch normalisation looks at the samples of each process on its own")
     one, other = (subject.outputs(task, subject.train_samples, training=True, seed=seed) for seed in (0, 1))
     if not all(map(torch.equal, one, other)):

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
-from torch.utils._pytree import tree_leaves, tree_map
 
+from lightning_template.engine.libraries.torch_private import tree_leaves, tree_map
 from lightning_template.testing.batches import forward_arguments, num_samples, take
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
 from lightning_template.testing.outcomes import CheckFailed, CheckSkipped

@@ -1,0 +1,50 @@
+"""Private parts of torch. tests/engine/libraries holds what is assumed of the installed version."""
+
+from collections.abc import Callable
+from typing import Self
+
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
+
+__all__ = [
+    "DROPOUT",
+    "NORMALIZATION",
+    "KeepsPrecision",
+    "has_forward_hooks",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_unflatten",
+    "watch_workers",
+]
+# The functions on trees go through nested lists, tuples and dictionaries; torch has no public name for them.
+
+DROPOUT = nn.modules.dropout._DropoutNd
+"""Base of all kinds of dropout; a list of the public classes would miss new ones."""
+NORMALIZATION = nn.modules.batchnorm._NormBase
+"""Base of batch and instance normalisation, lazy ones too."""
+
+
+def watch_workers() -> None:
+    """Install torch's handler of SIGCHLD, which raises an error where a DataLoader's worker died.
+
+    The first loader that starts workers installs it otherwise, over a handler that was installed before.
+    """
+    _set_SIGCHLD_handler()
+
+
+def has_forward_hooks(module: nn.Module) -> bool:
+    """Tell whether somebody registered hooks around `forward`; the public functions only add and remove them."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
+
+
+class KeepsPrecision(nn.Module):
+    """A module that moves between devices and keeps its precision.
+
+    `to`, `half`, `double` and the moves of Lightning all end in `_apply`, and not all in a public method.
+    """
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]
+        return self
