@@ -41,7 +41,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   --invert                         predict: images are dark on light, where the data set's are light on dark
   --output FILE.csv|.parquet       predict: where to write, with --figure FILE.png a picture of it
   --experiment NAME                folder of the runs in lightning_logs/
-  --seed_everything N              seed of initial weights and augmentation; 0 if not given
+  --seed_everything N              seed of initial weights and dropout; 0 if not given
   --trainer.max_epochs N           also max_steps, max_time, limit_train_batches, overfit_batches ...
   --trainer.accelerator NAME       cpu, gpu, auto; also devices, strategy, precision ...
   --trainer.default_root_dir DIR   folder that holds lightning_logs/
