@@ -8,7 +8,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from lightning_template.testing.batches import (
-    Served,
+    ReplayLoader,
     copied,
     cut,
     forward_arguments,
@@ -17,7 +17,7 @@ from lightning_template.testing.batches import (
     pair,
     take,
 )
-from lightning_template.testing.outcomes import CheckSkipped
+from lightning_template.testing.exceptions import CheckSkipped
 
 X, Y = torch.arange(10.0).reshape(5, 2), torch.arange(5)
 BATCH: dict[str, Any] = {"x": X, "more": [Y, (X + 1,)]}
@@ -107,10 +107,10 @@ def test_forward_takes_its_required_arguments(task: type[LightningModule], batch
 
 
 def test_recorded_batches_are_served_pass_by_pass() -> None:
-    served = Served([[X, X + 1], [X + 2, X + 3]])
+    served = ReplayLoader([[X, X + 1], [X + 2, X + 3]])
     assert len(served) == 2
     passes = [[float(batch[0, 0]) for batch in served] for _ in range(3)]
     assert passes == [[0.0, 1.0], [2.0, 3.0], [2.0, 3.0]]
-    for batch in Served([[X]]):
+    for batch in ReplayLoader([[X]]):
         batch.add_(1)
     assert X[0, 0] == 0

@@ -11,7 +11,7 @@ from lightning_template.testing.checks.comparing import (
     require_close_metrics,
     require_equal_states,
 )
-from lightning_template.testing.outcomes import CheckFailed
+from lightning_template.testing.exceptions import CheckFailed
 
 NAN = math.nan
 

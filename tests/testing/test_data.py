@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_template.testing.checks.data import sets_are_disjoint
-from lightning_template.testing.outcomes import CheckFailed
+from lightning_template.testing.exceptions import CheckFailed
 from lightning_template.testing.subject import Subject
 
 

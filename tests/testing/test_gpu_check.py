@@ -8,7 +8,7 @@ import torch
 from mutants import Classifier, Points
 
 from lightning_template.testing.checks import hardware
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
 

@@ -5,8 +5,8 @@ from mutants import MUTANTS, Classifier, Points
 
 from lightning_template.testing import check_task
 from lightning_template.testing.checks import CHECKS
+from lightning_template.testing.running import run_check
 from lightning_template.testing.subject import Subject
-from lightning_template.testing.suite import run_check
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ from torch import distributed
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lightning_template.testing import ranks
+from lightning_template.testing.exceptions import CheckSkipped
 from lightning_template.testing.isolation import undisturbed
-from lightning_template.testing.outcomes import CheckSkipped
 from lightning_template.testing.subject import Subject
 
 NOTEBOOK = """
@@ -36,7 +36,7 @@ torch.set_num_threads(2)
 from lightning_template.testing import ranks
 from lightning_template.testing.isolation import undisturbed
 from lightning_template.testing.subject import Subject
-from lightning_template.testing.suite import run_check
+from lightning_template.testing.running import run_check
 
 class Task(LightningModule):
     def __init__(self):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
+from lightning_template.testing.running import run_check
 from lightning_template.testing.subject import Subject
-from lightning_template.testing.suite import run_check
 
 
 class FewPoints(Points):

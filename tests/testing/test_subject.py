@@ -15,18 +15,14 @@ from lightning.pytorch.callbacks import ModelSummary
 from mutants import Classifier, Points
 from torch import Tensor, nn
 
+from lightning_template.testing.batches import first_batches
+from lightning_template.testing.callbacks import LossRecorder, SameNumbers, SameWeights
 from lightning_template.testing.checks.comparing import state
+from lightning_template.testing.construction import construct_again
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import undisturbed
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import (
-    Losses,
-    SameNumbers,
-    SameWeights,
-    Subject,
-    construct_again,
-    first_batches,
-    quiet_trainer,
-)
+from lightning_template.testing.subject import Subject
+from lightning_template.testing.trainers import quiet_trainer
 
 
 def test_the_trainer_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +158,7 @@ def test_outputs_are_tensors_drawn_by_a_seed() -> None:
 @pytest.mark.parametrize("callback", [SameNumbers, SameWeights])
 def test_steps_draw_the_same_numbers(callback: type[Callback]) -> None:
     subject = Subject(Noisy, Points)
-    task, losses = subject.task(), Losses()
+    task, losses = subject.task(), LossRecorder()
     before = state(task)
     subject.fit(task, *[[subject.train_batches[0]] * 2] * 2, callbacks=[callback(), losses])
     assert isinstance(task, Noisy)

@@ -29,8 +29,8 @@ from lightning_template.networks import MLP, ConvNet
 from lightning_template.tasks import ClassificationTask, RegressionTask
 from lightning_template.testing import ChecksFailed, check_task, parametrize_checks, suite
 from lightning_template.testing.checks import CHECKS
+from lightning_template.testing.running import run_check
 from lightning_template.testing.subject import Subject
-from lightning_template.testing.suite import run_check
 
 TOO_FAST = {"overfits_one_batch": "a learning rate of 0.1 is too large for one sample of 32 values"}
 UNSAVED = {"arguments_are_saved": "it saves no hyper-parameters"}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from lightning_template.testing.checks import hardware, training
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 1.0, 3.0], [1.0, -2.0, 0.0], [-1.0, 2.0, 0.0]])

@@ -1,15 +1,17 @@
-"""Batches taken apart and put together, whatever they are made of."""
+"""Batches cut, joined, copied and replayed, whatever their structure."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from lightning_template.engine.libraries.torch_private import tree_flatten, tree_leaves, tree_map, tree_unflatten
-from lightning_template.testing.outcomes import CheckSkipped
+from lightning_template.testing.exceptions import CheckSkipped
 
 
 def num_samples(batch: Any) -> int:
@@ -73,7 +75,23 @@ def forward_arguments(task: LightningModule, batch: Any) -> tuple[Any, ...]:
     return tuple(batch[: max(1, len(required))]) if isinstance(batch, Sequence) else (batch,)
 
 
-class Served:
+def first_batches(loaders: Any, number: int) -> list[Any]:
+    """Return the first batches of a loader, or of several loaders as Lightning combines them."""
+    if isinstance(loaders, Sequence | dict) and loaders:
+        return [batch for batch, _, _ in islice(CombinedLoader(loaders, "max_size_cycle"), number)]
+    return list(islice(loaders, number))
+
+
+def shorten(batch: Any, max_samples: int) -> Any:
+    """Return the batch of the first samples of a batch; all of it if it cannot be cut."""
+    try:
+        size = num_samples(batch)
+    except CheckSkipped:
+        return batch
+    return take(batch, range(min(size, max_samples)))
+
+
+class ReplayLoader:
     """A loader that serves recorded batches, a copy in each pass.
 
     Args:

@@ -1,4 +1,4 @@
-"""Running a check so that the process is afterwards as it was."""
+"""Isolation of a check: the global state of the process is restored after it."""
 
 import logging
 import os
@@ -26,7 +26,7 @@ def seed_all(seed: int) -> None:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Restore all global state and remove temporary files at the end; until then nothing is warned of."""
+    """Restore all global state and remove temporary files at the end; until then warnings are ignored."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     numbers, environment, temporary = random_state(device), os.environ.copy(), tempfile.tempdir
     levels = {name: logging.getLogger(name).level for name in LOGGERS}

@@ -1,4 +1,4 @@
-"""Two processes that train together, whatever the present one has done before."""
+"""Two processes that train together, whatever this process did before."""
 
 import math
 import os
@@ -19,8 +19,8 @@ import torch
 from torch import distributed
 from torch.multiprocessing.spawn import ProcessRaisedException, start_processes
 
+from lightning_template.testing.exceptions import CheckSkipped
 from lightning_template.testing.isolation import undisturbed
-from lightning_template.testing.outcomes import CheckSkipped
 
 Work = Callable[[], Any]
 

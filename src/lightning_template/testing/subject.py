@@ -1,26 +1,22 @@
-"""What is checked: a task and its data, made anew for each look, and run through a quiet Trainer."""
+"""Subject of the checks: a task and its data, built again for each check, and run through a quiet Trainer."""
 
 import copy
-import inspect
-import pkgutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
-from lightning_template.engine.libraries.lightning_trainer import pop_instantiator
 from lightning_template.engine.libraries.torch_private import tree_leaves
-from lightning_template.testing.batches import Served, forward_arguments, join, num_samples, take
+from lightning_template.testing.batches import ReplayLoader, first_batches, forward_arguments, join, shorten
+from lightning_template.testing.callbacks import LossRecorder, SameNumbers
+from lightning_template.testing.construction import construct_again
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
+from lightning_template.testing.trainers import logged, quiet_trainer
 
 TaskSource = LightningModule | Callable[[], LightningModule]
 DataSource = LightningDataModule | Callable[[], LightningDataModule]
@@ -44,7 +40,7 @@ class Subject:
         self._data = copy.deepcopy(datamodule) if isinstance(datamodule, LightningDataModule) else datamodule
 
     def __getstate__(self) -> dict[str, Any]:
-        """Keep what it was made of: another process reads the data itself."""
+        """Return the sources alone: another process reads the data itself."""
         return {"_task": self._task, "_data": self._data}
 
     def task(self, seed: int = 0) -> LightningModule:
@@ -53,7 +49,7 @@ class Subject:
         return copy.deepcopy(self._task) if isinstance(self._task, LightningModule) else self._task()
 
     def constructed_task(self, seed: int = 0) -> LightningModule:
-        """Return a task that was really constructed once more.
+        """Return a task that was constructed again, not copied.
 
         Raises:
             CheckSkipped: If only an instance was given, and its constructor's arguments are not known or have weights.
@@ -86,12 +82,12 @@ class Subject:
         batches = first_batches(self.data.train_dataloader(), MAX_BATCHES)
         if not batches:
             raise CheckFailed("the training set has no batches, so nothing is learned: is it empty?")
-        return [_shortened(batch) for batch in batches]
+        return [shorten(batch, MAX_SAMPLES) for batch in batches]
 
     @cached_property
     def val_batches(self) -> list[Any]:
         """First batches of the validation set, each cut to its first samples; empty if there is no such set."""
-        return [_shortened(batch) for batch in first_batches(self.loader(self.data, "val"), MAX_BATCHES)]
+        return [shorten(batch, MAX_SAMPLES) for batch in first_batches(self.loader(self.data, "val"), MAX_BATCHES)]
 
     @cached_property
     def train_samples(self) -> Any:
@@ -159,7 +155,7 @@ class Subject:
             epochs: Batches of each epoch.
             val: Batches to be validated with after each epoch; the first recorded one if not given.
             callbacks: Callbacks of the Trainer.
-            ckpt_path: Checkpoint to go on from.
+            ckpt_path: Checkpoint to resume from.
             options: Further options of the Trainer.
 
         Returns:
@@ -168,19 +164,19 @@ class Subject:
         if val is None:
             val = [self.val_batches[:1]] if self.validates(task) else []
         trainer = quiet_trainer(max_epochs=len(epochs), callbacks=list(callbacks), **options)
-        data = self.serving(train=Served(epochs), val=Served(val) if val else [])
+        data = self.data_with(train=ReplayLoader(epochs), val=ReplayLoader(val) if val else [])
         seed_all(0)
-        # The file is the check's own: whether weights-only loading takes it is a check's question, not each one's.
+        # The file is the check's own; `checkpoint_round_trip` tests weights-only loading.
         trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
         return trainer
 
     def losses(self, task: LightningModule, batches: Sequence[Any], **options: Any) -> list[float]:
-        """Return the losses of training steps, of which each draws the same random numbers.
+        """Return the losses of training steps, which all draw the same random numbers.
 
         Raises:
             CheckFailed: If there is none that can be differentiated.
         """
-        losses = Losses()
+        losses = LossRecorder()
         self.fit(task, batches, callbacks=[SameNumbers(), losses], **options)
         if not losses.values:
             raise CheckFailed("`training_step` returned no loss, so nothing is learned: is there a `return`?")
@@ -210,11 +206,11 @@ class Subject:
         if not self.validates(task):
             raise CheckSkipped("there is no validation: no `validation_step`, or no validation data")
         trainer = quiet_trainer()
-        trainer.validate(task, datamodule=self.serving(val=Served([batches])), verbose=False)
+        trainer.validate(task, datamodule=self.data_with(val=ReplayLoader([batches])), verbose=False)
         return logged(trainer)
 
-    def serving(self, **loaders: Any) -> LightningDataModule:
-        """Return the data with other loaders: of `train`, `val` or `predict`."""
+    def data_with(self, **loaders: Any) -> LightningDataModule:
+        """Return the data module with other loaders, by `train`, `val` or `predict`."""
         data = copy.copy(self.data)
         vars(data).update(prepare_data=_nothing, setup=_nothing, teardown=_nothing)  # it is ready
         for stage, loader in loaders.items():
@@ -222,129 +218,5 @@ class Subject:
         return data
 
 
-class Losses(Callback):
-    """Keeps the losses of training steps."""
-
-    def __init__(self) -> None:
-        self.values: list[float] = []
-
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Keep a loss.
-
-        Raises:
-            CheckFailed: If it cannot be differentiated.
-        """
-        if loss.numel() != 1:
-            raise CheckFailed(
-                f"the loss has shape {tuple(loss.shape)} and must be one number, which is what gradients are taken of: "
-                'average it over the samples, often a forgotten `reduction="mean"`'
-            )
-        if not loss.requires_grad:
-            raise CheckFailed(
-                "the loss does not require a gradient, so nothing is learned: "
-                "look for `.detach()`, `.item()`, `torch.no_grad()` or `argmax` on its way"
-            )
-        self.values.append(loss.item())
-
-
-class SameNumbers(Callback):
-    """Has each training step, and what begins an epoch, draw the same random numbers."""
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Seed."""
-        seed_all(0)
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Seed."""
-        seed_all(0)
-
-
-class SameWeights(Callback):
-    """Has steps change nothing, so that epochs differ by their samples alone."""
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep weights and buffers; have optimizers look at a batch once, and do nothing."""
-        self.before = {name: tensor.detach().clone() for name, tensor in _tensors(pl_module)}
-        for optimizer in trainer.optimizers:
-            vars(optimizer)["step"] = _look_once
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Draw the same random numbers too."""
-        seed_all(0)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Restore weights and buffers, which not only optimizers change."""
-        with torch.no_grad():
-            for name, tensor in _tensors(pl_module):
-                tensor.copy_(self.before[name])
-
-
-def quiet_trainer(**options: Any) -> Trainer:
-    """Return a Trainer on the CPU that prints and writes nothing."""
-    quiet: dict[str, Any] = {
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-        "num_sanity_val_steps": 0,
-        "default_root_dir": tempfile.gettempdir(),
-        "plugins": LightningEnvironment(),  # a cluster's would start other processes
-        "use_distributed_sampler": False,
-    }
-    return Trainer(**quiet | options)
-
-
-def logged(trainer: Trainer) -> dict[str, float]:
-    """Return the metrics of a trainer."""
-    return {name: value.item() for name, value in trainer.callback_metrics.items()}
-
-
-def first_batches(loaders: Any, number: int) -> list[Any]:
-    """Return the first batches of a loader, or of what Lightning combines several to."""
-    if isinstance(loaders, Sequence | dict) and loaders:
-        return [batch for batch, _, _ in islice(CombinedLoader(loaders, "max_size_cycle"), number)]
-    return list(islice(loaders, number))
-
-
-def construct_again(task: LightningModule) -> LightningModule:
-    """Return a task constructed with the saved arguments of another.
-
-    Raises:
-        CheckSkipped: If it saved none.
-    """
-    if not task.hparams:
-        raise CheckSkipped("the task saves no hyper-parameters from which it can be made again")
-    hparams = copy.deepcopy(dict(task.hparams))
-    instantiator = pop_instantiator(hparams)
-    if instantiator is None:
-        parameters = inspect.signature(type(task).__init__).parameters
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            hparams = {name: value for name, value in hparams.items() if name in parameters}  # as Lightning does
-        return type(task)(**hparams)
-    made: LightningModule = pkgutil.resolve_name(instantiator)(type(task), hparams)
-    return made
-
-
-def _shortened(batch: Any) -> Any:
-    try:
-        size = num_samples(batch)
-    except CheckSkipped:
-        return batch
-    return take(batch, range(min(size, MAX_SAMPLES)))
-
-
 def _nothing(stage: str | None = None) -> None:
-    """Stand in for a hook whose work is done."""
-
-
-def _tensors(task: LightningModule) -> list[tuple[str, Tensor]]:
-    return [*task.named_parameters(), *task.named_buffers()]
-
-
-def _look_once(closure: Callable[[], Any] | None = None) -> Any:
-    """Stand in for an optimizer's step, which may call its closure several times."""
-    return closure() if closure is not None else None
+    """Replace a hook whose work is done."""

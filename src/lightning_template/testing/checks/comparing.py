@@ -1,4 +1,4 @@
-"""Equal, or equal but for rounding."""
+"""Comparison of states and metrics: equal, or equal but for rounding."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from lightning_template.testing.outcomes import CheckFailed
+from lightning_template.testing.exceptions import CheckFailed
 
 State = dict[str, Tensor]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from lightning_template.engine.libraries.torch_private import tree_leaves
-from lightning_template.testing.batches import num_samples
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import MAX_BATCHES, Subject, first_batches
+from lightning_template.testing.batches import first_batches, num_samples
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import MAX_BATCHES, Subject
 
 MAX_HASHED = 20_000
 """Number of samples of a set that are compared with those of another."""

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler
 
 from lightning_template.engine.libraries.torch_private import DROPOUT, NORMALIZATION, tree_leaves
-from lightning_template.testing.batches import Served, cut, join, num_samples, pair, take
+from lightning_template.testing.batches import ReplayLoader, cut, first_batches, join, num_samples, pair, take
+from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import (
     close,
     close_numbers,
@@ -19,8 +20,9 @@ from lightning_template.testing.checks.comparing import (
     require_equal_states,
     state,
 )
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import MAX_BATCHES, SameWeights, Subject, first_batches, logged, quiet_trainer
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import MAX_BATCHES, Subject
+from lightning_template.testing.trainers import logged, quiet_trainer
 
 WITH_MODES = (DROPOUT, NORMALIZATION)
 """Modules that do something else in training than in evaluation."""
@@ -222,7 +224,7 @@ def _recomputed(outputs: Tensor, targets: Tensor) -> dict[str, float]:
 def _predictions(subject: Subject, batches: Sequence[Any]) -> list[Tensor]:
     """Return the tensors that prediction returns, those of all batches joined."""
     task = subject.task()
-    returned = quiet_trainer().predict(task, datamodule=subject.serving(predict=Served([batches])))
+    returned = quiet_trainer().predict(task, datamodule=subject.data_with(predict=ReplayLoader([batches])))
     columns = zip(
         *([leaf for leaf in tree_leaves(part) if isinstance(leaf, Tensor)] for part in returned or []), strict=True
     )

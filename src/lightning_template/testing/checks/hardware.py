@@ -15,12 +15,14 @@ from torch import distributed
 from torch.optim import Optimizer
 
 from lightning_template.engine.libraries.torch_private import NORMALIZATION
-from lightning_template.testing.batches import Served, copied, forward_arguments, num_samples, take
+from lightning_template.testing.batches import ReplayLoader, copied, forward_arguments, num_samples, take
+from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
 from lightning_template.testing.ranks import in_two_ranks
-from lightning_template.testing.subject import SameWeights, Subject, logged, quiet_trainer
+from lightning_template.testing.subject import Subject
+from lightning_template.testing.trainers import logged, quiet_trainer
 
 
 def runs_on_any_device(subject: Subject) -> None:
@@ -99,20 +101,20 @@ def two_ranks_match_one(subject: Subject) -> None:
     )
 
 
-class KeepGradients(Callback):
-    """Keeps the gradients of the first step."""
+class FirstGradients(Callback):
+    """Records the gradients of the first step."""
 
     def __init__(self) -> None:
         self.gradients: dict[str, torch.Tensor] = {}
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Keep them."""
+        """Record them."""
         if not self.gradients:
             self.gradients = {n: p.grad.clone() for n, p in pl_module.named_parameters() if p.grad is not None}
 
 
-class ServedByRank(Served):
-    """A loader that serves each process batches of its own."""
+class RankReplayLoader(ReplayLoader):
+    """A loader that serves each rank other batches."""
 
     def __iter__(self) -> Iterator[Any]:
         rank = distributed.get_rank() if distributed.is_initialized() else 0
@@ -124,10 +126,10 @@ class ServedByRank(Served):
 
 def _train_by_rank(subject: Subject, parts: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """Return the gradients of a step and what was logged; `parts` are the batches of each process by their stages."""
-    keep = KeepGradients()
-    loaders = {stage: ServedByRank([[part[stage] for part in parts]]) for stage in parts[0]}
+    keep = FirstGradients()
+    loaders = {stage: RankReplayLoader([[part[stage] for part in parts]]) for stage in parts[0]}
     options = {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": 2} if len(parts) == 2 else {}
     trainer = quiet_trainer(max_epochs=1, callbacks=[SameWeights(), keep], **options)
     seed_all(0)
-    trainer.fit(subject.task(), datamodule=subject.serving(**{"val": [], **loaders}))
+    trainer.fit(subject.task(), datamodule=subject.data_with(**{"val": [], **loaders}))
     return keep.gradients, logged(trainer)

@@ -1,4 +1,4 @@
-"""Checks of what outlives a run: seeds, checkpoints, resuming, arguments, exports."""
+"""Checks of seeds, saved arguments, checkpoints, resuming and export."""
 
 import inspect
 import pickle
@@ -14,9 +14,11 @@ from torch import nn
 
 from lightning_template.engine.libraries.torch_private import tree_leaves, tree_map
 from lightning_template.testing.batches import forward_arguments, num_samples, take
+from lightning_template.testing.callbacks import SameNumbers
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import SameNumbers, Subject, construct_again
+from lightning_template.testing.construction import construct_again
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import Subject
 
 
 def same_seed_same_weights(subject: Subject) -> None:

@@ -12,9 +12,10 @@ from torch.optim import Optimizer
 
 from lightning_template.tasks import SupervisedTask
 from lightning_template.testing.batches import pair
+from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
-from lightning_template.testing.outcomes import CheckFailed, CheckSkipped
-from lightning_template.testing.subject import MAX_BATCHES, SameWeights, Subject
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import MAX_BATCHES, Subject
 
 OVERFITTING_STEPS = 20
 
@@ -148,7 +149,7 @@ def steps_per_execution_changes_nothing(subject: Subject) -> None:
 
 
 class Gradients(Callback):
-    """Keeps which parameters got a gradient, and which one that is not finite."""
+    """Records which parameters got a gradient, and which one that is not finite."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -164,7 +165,7 @@ class Gradients(Callback):
 
 
 class StepGradients(Callback):
-    """Keeps the gradients that optimizers get in each training step."""
+    """Records the gradients that optimizers get in each training step."""
 
     def __init__(self) -> None:
         self.steps: list[list[Tensor]] = []
@@ -174,7 +175,7 @@ class StepGradients(Callback):
         self.steps.append([])
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Keep the gradients of an optimizer's parameters."""
+        """Record the gradients of an optimizer's parameters."""
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.steps[-1] += [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
 

@@ -1,4 +1,4 @@
-"""How a check ends other than by returning, which means that it passed."""
+"""Exceptions that end a check that does not pass."""
 
 
 class CheckFailed(AssertionError):  # noqa: N818  # as pytest's own
