@@ -75,13 +75,19 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
             options = ["--config", str(run / "config.yaml"), *options]
             configs.insert(0, read_config(run / "config.yaml"))
             experiment = experiment or _experiment(setting("experiment"), [])
-    elif subcommand in EVALUATING and not any(option.split("=")[0].endswith(NO_CHECKPOINT) for option in options):
+    else:
+        _check_needs_none(subcommand, options)
+    _check_parts(configs, options)
+    return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args), origin)
+
+
+def _check_needs_none(subcommand: str, options: Sequence[str]) -> None:
+    """Check that a subcommand can do without a checkpoint."""
+    if subcommand in EVALUATING and not any(option.split("=")[0].endswith(NO_CHECKPOINT) for option in options):
         raise ValueError(
             f"`{subcommand}` needs --ckpt_path (best, last, a checkpoint file or a run directory); "
             "to use untrained weights on purpose, add --allow_untrained"
         )
-    _check_parts(configs, options)
-    return CommandLine([subcommand, *options], experiment or "default", root, run, tuple(args), origin)
 
 
 def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:

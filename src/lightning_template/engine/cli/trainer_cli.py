@@ -2,8 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +48,6 @@ def run(command_line: CommandLine) -> None:
         TemplateCLI(command_line)
     except MisconfigurationException as error:
         raise ValueError(one_line(error)) from error
-
-
-def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule]]:
-    """Return functions that make new instances of the task and the data of a subcommand, and run nothing.
-
-    Raises:
-        ValueError: If the user is mistaken in the configuration or the data.
-    """
-    quieten()
-    try:
-        cli = IdleCLI(command_line)
-        cli.datamodule.prepare_data()
-        cli.datamodule.setup("fit")
-    except MisconfigurationException as error:
-        raise ValueError(one_line(error)) from error
-    return partial(cli.make, "model"), partial(cli.make, "data")
 
 
 class TemplateCLI(LightningCLI):
@@ -262,17 +244,3 @@ class TemplateCLI(LightningCLI):
     def _say(self, text: str) -> None:
         if self.trainer.is_global_zero:
             sys.stdout.write(text)
-
-
-class IdleCLI(TemplateCLI):
-    """Builds what `TemplateCLI` builds, and runs nothing."""
-
-    def make(self, key: str) -> Any:
-        """Return another `model` or `data` of the configuration."""
-        config = self.config.clone()
-        for other in set(vars(config[self.subcommand])) - {key}:
-            config[self.subcommand].pop(other)
-        return self.parser.instantiate_classes(config)[self.subcommand][key]
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        """Do nothing."""

@@ -91,7 +91,7 @@ def test_the_status_is_1_if_one_check_failed(
             raise ChecksFailed(results)
         return results
 
-    monkeypatch.setattr("lightning_template.engine.cli.trainer_cli.factories", lambda _: ())
+    monkeypatch.setattr("lightning_template.engine.cli.idle_cli.factories", lambda _: ())
     monkeypatch.setattr("lightning_template.testing.check_task", check_task)
     done = command(*LINE, "--json")
     assert (done.status, done.err) == (status, "")

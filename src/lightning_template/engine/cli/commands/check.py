@@ -44,7 +44,7 @@ def main(args: Sequence[str]) -> int:
     command_line = read_command_line(["fit", *(arg for arg in args if arg != "--json")])
     if "--ckpt_path" in command_line.args:
         raise ValueError("`check` looks at untrained tasks: leave out --ckpt_path")
-    from lightning_template.engine.cli.trainer_cli import factories  # takes seconds: imports torch
+    from lightning_template.engine.cli.idle_cli import factories  # takes seconds: imports torch
     from lightning_template.testing import ChecksFailed, check_task
 
     try:
