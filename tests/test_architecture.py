@@ -52,6 +52,14 @@ TOUCH_LIBRARIES |= {"engine.rehearsal"}
 NOT_MOVED_YET = ("engine/cli/", "engine/loops/")
 DOORLESS = {"load", "callbacks", "__main__"}
 """Files that may look past the door of a room: they are the doors of several rooms to the outside."""
+MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40
+TOO_LONG_YET = {
+    "engine/cli/command_line.py",
+    "engine/cli/commands/new_project.py",
+    "engine/cli/commands/new_task.py",
+    "engine/cli/trainer_cli.py",
+    "engine/loops/execution.py",
+}
 FILES = [str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
@@ -89,6 +97,32 @@ def test_imports_follow_the_arrows(file: str) -> None:
     if room in READ.keys() - DOORLESS:  # who reads it shall not have to look behind the door of an engine's room
         inner = [name for name in imports(PACKAGE / file) if name.startswith("engine.") and name.count(".") > 2]
         assert inner == []
+
+
+def oversized(file: Path) -> list[str]:
+    """Return what of a file is too long to be read at a glance: the file itself, or functions with their docstrings."""
+    text = file.read_text()
+    found = [file.name] if len(text.splitlines()) > MAX_FILE_LINES else []
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return found + [
+        function.name
+        for function in functions
+        if function.end_lineno and function.end_lineno - function.lineno >= MAX_FUNCTION_LINES
+    ]
+
+
+@pytest.mark.parametrize("file", sorted(set(FILES) - TOO_LONG_YET))
+def test_files_and_functions_are_short(file: str) -> None:
+    assert oversized(PACKAGE / file) == []
+
+
+def test_a_long_function_or_file_is_seen(tmp_path: Path) -> None:
+    file = tmp_path / "long.py"
+    body = "    x = 1\n"
+    file.write_text("def short():\n" + body * 39 + "async def long():\n" + body * 40 + "\n" * 169)
+    assert oversized(file) == ["long"]
+    file.write_text("class A:\n    def long(self):\n" + f"    {body}" * 40 + "\n" * 209)
+    assert oversized(file) == ["long.py", "long"]
 
 
 def module_of(file: str) -> str:
