@@ -281,8 +281,17 @@ def test_counts_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count(r"first samples, at most (\d+)") == NUM_SHOWN
     assert count(r"more than (\d+) million pixels") == round(MAX_PIXELS / 1e6)
     assert count(r"an interval of (\d+) epochs") == 5
+    num_faults = count(r"tries (\d+) faults")
+    assert f"--sample {num_faults} " in (ROOT / ".ci" / "run").read_text()
     assert "Ten experiments" in text
     assert len(re.findall(r"^\| `(?:fashion_mnist|line)/", PAGES["docs/quick-start.md"], re.MULTILINE)) == 10
+
+
+def test_the_read_storey_is_as_short_as_the_readme_says() -> None:
+    package = ROOT / "src" / "lightning_template"
+    files = [file for file in package.rglob("*.py") if file.relative_to(package).parts[0] not in ("engine", "testing")]
+    assert "at most 1,500 lines" in PAGES["README.md"]
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 1500
 
 
 def test_tables_name_what_there_is() -> None:
