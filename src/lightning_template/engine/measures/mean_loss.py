@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_template.engine.measures.precision import sum_dtype
+
 
 class MeanLoss(Metric):
     """Mean over samples of losses that are means over batches.
@@ -24,10 +26,8 @@ class MeanLoss(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        # Single precision is off in the sixth digit after a thousand batches, but all that Apple's GPUs have.
-        dtype = torch.float32 if torch.backends.mps.is_available() else torch.float64
-        self.add_state("total", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
-        self.add_state("num_samples", torch.zeros((), dtype=dtype), dist_reduce_fx="sum")
+        self.add_state("total", torch.zeros((), dtype=sum_dtype()), dist_reduce_fx="sum")
+        self.add_state("num_samples", torch.zeros((), dtype=sum_dtype()), dist_reduce_fx="sum")
 
     def update(self, losses: Tensor, num_samples: Tensor) -> None:
         """Add batches.
