@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import logging
 import os
+import shutil
 import signal
 import struct
 import sys
@@ -18,6 +19,7 @@ import pytest
 import torch
 
 from lightning_template.engine.cli import main as __main__
+from lightning_template.engine.cli.commands import new_project, upgrade, wheels
 from lightning_template.engine.files import fashion_mnist_files
 from process_state import LOGGERS, changes, process_state
 
@@ -155,6 +157,24 @@ def child_command(workspace: Path, capfd: pytest.CaptureFixture[str]) -> Command
         return Result(status, *capfd.readouterr())
 
     return call
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel that hatchling builds of this checkout."""
+    return wheels.build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def built(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let commands take that wheel instead of building their own; return it."""
+
+    def copy(folder: Path) -> Path:
+        return Path(shutil.copy(wheel, folder))
+
+    monkeypatch.setattr(new_project, "build_wheel", copy)
+    monkeypatch.setattr(upgrade, "build_wheel", copy)
+    return wheel
 
 
 @pytest.fixture(autouse=True)

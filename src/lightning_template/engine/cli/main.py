@@ -13,7 +13,7 @@ from lightning_template.engine.process.errors import Stopped, nearest, one_line,
 from lightning_template.engine.process.signals import stop_signals
 from lightning_template.engine.process.streams import tolerant_output
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new")
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new", "upgrade")
 TRAINER_SUBCOMMANDS = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_config")
@@ -23,6 +23,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
        lightning-template check --config FILE [options]
        lightning-template runs [options]
        lightning-template new {task,project} NAME [options]
+       lightning-template upgrade
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
@@ -30,7 +31,8 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   predict    write a checkpoint's predictions, of the test set or of files
   check      tell whether task and data are sound (check --help tells more)
   runs       list, show and compare runs (runs --help tells more)
-  new        write a task of your own, or a whole project (new --help tells more)
+  new        write a task of your own, or a project (new --help tells more)
+  upgrade    give such a project a later version of this package (upgrade --help tells more)
 
   --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
   --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
@@ -132,6 +134,11 @@ def _dispatch(args: list[str]) -> int:
         from lightning_template.engine.cli.commands import new
 
         new.main(args[1:])
+        return 0
+    if args[0] == "upgrade":
+        from lightning_template.engine.cli.commands import upgrade
+
+        upgrade.main(args[1:])
         return 0
     if args[0] == "check":
         sys.path.append(str(Path.cwd()))

@@ -1,7 +1,6 @@
-"""What `new` writes is complete: it trains, passes its tests, lint and types, and has no trace of what it came from."""
+"""What `new task` writes is complete: it trains, passes its tests, lint and types."""
 
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -15,8 +14,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT, Command
-from lightning_template.engine.cli.commands import new_project
-from lightning_template.engine.cli.commands.new_task import DATA, KINDS
+from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
 
 PAIRS = [(kind, data) for kind in KINDS for data in DATA if data != "image-folder" or kind == "classification"]
 SHORT = ["--trainer.max_epochs=1", "--callbacks.figures=null", "--callbacks.dashboard=null"]
@@ -94,8 +92,6 @@ MISTAKES = {
     "no pair": (["task", "a", "--kind", "regression", "--data", "image-folder"], "it needs --kind classification"),
     "a folder": (["task", "a", "--path", "none"], "no folder none to write into"),
     "nothing": ([], "the following arguments are required: command"),
-    "a project's name": (["project", "torch", "a"], "a package named torch would hide another one"),
-    "a project's folder": (["project", "flowers", "."], "is there already, and nothing is overwritten"),
 }
 
 
@@ -224,139 +220,3 @@ def test_every_kind_passes_its_tests_lint_and_types(command: Command, workspace:
     ):
         done = subprocess.run([sys.executable, "-m", *check, "."], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture
-def untracked() -> Iterator[Path]:
-    """A file of the checkout that git does not track, nor ignore."""
-    path = ROOT / f"untracked-{os.getpid()}.txt"
-    path.touch()
-    yield path
-    path.unlink()
-
-
-@pytest.fixture
-def project(command: Command, workspace: Path, untracked: Path) -> Path:
-    result = command("new", "project", "flower-power", "mine")
-    assert result.status == 0, result.err
-    assert not (workspace / "mine" / untracked.name).exists()
-    assert "./scripts/run flower-power fit --config configs/fashion_mnist/cnn.yaml" in result.out
-    return workspace / "mine"
-
-
-def test_a_project_has_nothing_of_the_old_name(project: Path) -> None:
-    files = files_in(project) - {file for file in files_in(project) if file.startswith(".git/")}
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert len(files) == sum((ROOT / file).is_file() for file in set(tracked.splitlines()))
-    assert {"src/flower_power/__main__.py", "README.md", "scripts/run", ".ci/run", "tests/conftest.py"} <= files
-    for file in files:
-        text = (project / file).read_bytes().lower()
-        assert not re.search(rb"lightning[ _-]template", text), file
-        assert "lightning_template" not in file
-    assert "new project tulip-power ../tulips" in (project / "README.md").read_text()  # flower-power is there already
-    assert (project / "scripts" / "run").stat().st_mode & 0o111
-    git = ["git", "-C", str(project)]
-    history = subprocess.run([*git, "log", "--format=%s"], capture_output=True, text=True, check=True).stdout
-    assert history == "Begin Flower power\n"
-    assert subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout == ""
-    lint = [sys.executable, "-m", "ruff", "check", "--quiet", "--no-cache", str(project)]
-    assert subprocess.run(lint, check=False).returncode == 0
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_project_trains_and_passes_its_tests(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(project / "src"))  # this environment instead of one of its own
-    for words in (["flower_power", "fit", "--config", "configs/line/ols.yaml"], ["pytest", "--quiet"]):
-        done = subprocess.run([sys.executable, "-m", *words], cwd=project, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert (project / "lightning_logs" / "line_ols" / "version_0" / "metrics.json").is_file()
-
-
-def git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
-
-
-@pytest.fixture
-def checkout(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project in place of this one, on a machine where git knows no user."""
-    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for name, value in (("COUNT", "1"), ("KEY_0", "user.useConfigOnly"), ("VALUE_0", "true")):
-        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
-    root = workspace / "old"
-    (root / "src/lightning_template").mkdir(parents=True)
-    (root / "winter").mkdir()
-    (root / "pyproject.toml").write_text('[project]\nname = "lightning-template"\n')
-    (root / "src/lightning_template/code.py").write_text("import sys\nimport os\n\nLIGHTNING_TEMPLATE = 'ü'\n")
-    (root / "winter/picture.png").write_bytes(b"\xff\xfe lightning_template")
-    (root / "run").write_text("echo Lightning template, a flower\n")
-    (root / "run").chmod(0o755)
-    (root / "removed").touch()
-    git(root, "init", "--quiet")
-    git(root, "add", "--all")
-    (root / "removed").unlink()
-    monkeypatch.setattr(new_project, "ROOT", root)
-    return root
-
-
-@pytest.mark.parametrize("author", ["red_rose <red_rose@localhost>", "Ann <ann@example.org>"])
-def test_a_project_in_full(
-    author: str, checkout: Path, workspace: Path, command: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = workspace / "mine"
-    if author.startswith("Ann"):
-        (workspace / "gitconfig").write_text("[user]\nname = Ann\nemail = ann@example.org\n")
-        monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(workspace / "gitconfig"))
-    else:
-        target.mkdir()  # empty, so it may be there
-    done = command("new", "project", "red-rose", "mine")
-    assert done == (
-        0,
-        "made       mine, 4 files\n"
-        "then       cd mine\n"
-        "           ./scripts/run red-rose fit --config configs/fashion_mnist/cnn.yaml\n"
-        "           ./scripts/run pytest\n",
-        "",
-    )
-    texts = {
-        "pyproject.toml": b'[project]\nname = "red-rose"\n',
-        "src/red_rose/code.py": 'import os\nimport sys\n\nRED_ROSE = "ü"\n'.encode(),
-        "winter/picture.png": b"\xff\xfe lightning_template",
-        "run": b"echo Red rose, a flower\n",
-        "CHANGELOG.md": b"# Changelog\n\n## 0.1.0 (unreleased)\n\n- Red rose begins.\n",
-    }
-    assert set(git(target, "ls-files").split()) == set(texts)
-    assert {file: (target / file).read_bytes() for file in texts} == texts
-    assert (target / "run").stat().st_mode & 0o777 == 0o755
-    assert git(target, "log", "--format=%an <%ae> %s").strip() == f"{author} Begin Red rose"
-    assert git(target, "branch", "--show-current") == "main\n"
-
-
-@pytest.mark.parametrize(
-    ("name", "folder", "before", "message"),
-    [
-        ("winreg", "mine", "", "a package named winreg would hide another one"),  # of Windows alone
-        ("winter", "mine", "", "a package named winter would hide another one"),
-        ("rose", "old/run", "", "run is there already"),
-        ("rose", "mine", "rm pyproject.toml", "a project is made from a git checkout of this one, and "),
-        ("rose", "mine", "git rm -rq --cached .", "it tracks none in "),
-        ("rose", "mine", "rm -rf .git", "git ls-files failed in "),
-    ],
-)
-def test_what_a_project_cannot_be_made_of(
-    name: str, folder: str, before: str, message: str, checkout: Path, command: Command
-) -> None:
-    subprocess.run(["sh", "-c", before], cwd=checkout, check=True)
-    done = command("new", "project", name, folder)
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert message in done.err
-    assert not Path("mine").exists()
-
-
-def test_a_project_needs_git(checkout: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    done = command("new", "project", "rose", "mine")
-    assert (done.status, "git is not installed" in done.err) == (2, True)

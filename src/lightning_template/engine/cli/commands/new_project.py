@@ -1,96 +1,88 @@
-"""Makes a project of the user's own from this one."""
+"""Makes a project that depends on this package."""
 
 import importlib.util
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-from lightning_template.engine.cli.commands.new_task import snake_case
+from lightning_template.engine.cli.commands.git import git
+from lightning_template.engine.cli.commands.new_task import next_steps
+from lightning_template.engine.cli.commands.samples import SAMPLES, write_samples
+from lightning_template.engine.cli.commands.skeleton import Project, skeleton
+from lightning_template.engine.cli.commands.task_texts import target_of, task_name
+from lightning_template.engine.cli.commands.wheels import VENDOR, build_wheel
 
-ROOT = Path(__file__).resolve().parents[5]
-"""The checkout that this package lies in, if it lies in one."""
 
-
-def new_project(name: str, folder: str) -> str:
-    """Copy this project under another name, and begin a git history.
+def new_project(project: Project, folder: str) -> str:
+    """Make a project with one task, and begin a git history.
 
     Args:
-        name: Name of the project, of letters, digits, dashes and underscores.
+        project: Name of the project, kind of its task and source of its data.
         folder: Folder to make.
 
     Returns:
         What was made, and what to type next.
 
     Raises:
-        ValueError: If the name cannot be a package's, something is in the folder, or this is no git checkout.
+        ValueError: If the name cannot be a package's, something is in the folder, or no wheel can be built.
     """
-    package = snake_case(name)
-    if package in sys.stdlib_module_names or (ROOT / package).exists() or importlib.util.find_spec(package):
-        raise ValueError(f"a package named {package} would hide another one: take another name")
     target = Path(folder)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise ValueError(f"{target} is there already, and nothing is overwritten: name a new or an empty folder")
-    if not (ROOT / "pyproject.toml").is_file():
-        raise ValueError(f"a project is made from a git checkout of this one, and {ROOT} is none")
-    tracked = dict.fromkeys(_git(ROOT, "ls-files", "-z").split("\0"))  # those of an unfinished merge come twice
-    files = [file for file in tracked if (ROOT / file).is_file()]
-    if not files:
-        raise ValueError(f"a project is made of the files that git tracks, and it tracks none in {ROOT}")
-    for file in files:
-        _copy(ROOT / file, target / _rename(file, package), package)
-    title = package.replace("_", " ").capitalize()
-    (target / "CHANGELOG.md").write_text(f"# Changelog\n\n## 0.1.0 (unreleased)\n\n- {title} begins.\n")
-    if importlib.util.find_spec("ruff"):  # another name, another order of imports
-        for words in (["check", "--select", "I", "--fix"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *words, "--quiet", "--no-cache", str(target)], check=True)
-    _git(target, "init", "--quiet", "--initial-branch=main")
-    _git(target, "add", "--all")
-    known = subprocess.run(["git", "var", "GIT_COMMITTER_IDENT"], cwd=target, capture_output=True, check=False)
-    author = [] if known.returncode == 0 else ["-c", f"user.name={package}", "-c", f"user.email={package}@localhost"]
-    _git(target, *author, "commit", "--quiet", "--message", f"Begin {title}")
+    _check(project, target)
+    is_new = not target.exists()
+    try:
+        files = _write(project, target)
+        _commit(project, target, files)
+    except BaseException:
+        for path in [target] if is_new else target.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
     steps = [
         f"cd {shlex.quote(str(target))}",
-        f"./scripts/run {package.replace('_', '-')} fit --config configs/fashion_mnist/cnn.yaml",
+        f"./scripts/run lightning-template fit --config configs/{project.package}.yaml",
         "./scripts/run pytest",
     ]
-    lines = [f"made       {target}, {len(files)} files"]
-    return "\n".join(lines + [f"{'then' if step is steps[0] else '':<10} {step}" for step in steps]) + "\n"
+    return "\n".join([f"made       {target}, {len(files)} files", *next_steps(steps)]) + "\n"
 
 
-def _copy(source: Path, copy: Path, package: str) -> None:
-    copy.parent.mkdir(parents=True, exist_ok=True)
+def _check(project: Project, target: Path) -> None:
+    """Check that the project can be made."""
+    package = task_name(*project)
+    spec = None if package in sys.stdlib_module_names else importlib.util.find_spec(package)
+    if package in sys.stdlib_module_names or package == "tests" or (spec and spec.origin):  # no origin: only a folder
+        raise ValueError(f"a package named {package} would hide another one: take another name")
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise ValueError(f"{target} is there already, and nothing is overwritten: name a new or an empty folder")
+    git(Path(), "--version")
+
+
+def _write(project: Project, target: Path) -> list[str]:
+    """Write the files of a project and return their names."""
+    (target / VENDOR).mkdir(parents=True)
+    wheel = build_wheel(target / VENDOR)
+    texts = skeleton(project, wheel)
+    for name, text in texts.items():
+        write_file(target / name, text.encode())
+    if project.data in SAMPLES:
+        write_samples(project.data, target / SAMPLES[project.data].format(project.package), target_of(project.kind))
+    return [*texts, f"{VENDOR}/{wheel.name}"]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of a project and the folders above it. A new script becomes executable."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_script = content.startswith(b"#!") and not path.exists()
+    path.write_bytes(content)
+    if is_script:
+        path.chmod(path.stat().st_mode | 0o111)
+
+
+def _commit(project: Project, target: Path, files: list[str]) -> None:
+    git(target, "init", "--quiet", "--initial-branch=main")
+    git(target, "add", "--force", "--", *files)  # a user's own rules may ignore wheels
     try:
-        copy.write_text(_rename(source.read_text(encoding="utf-8"), package), encoding="utf-8")
-    except UnicodeDecodeError:  # a picture
-        shutil.copyfile(source, copy)
-    shutil.copymode(source, copy)
-
-
-def _rename(text: str, package: str) -> str:
-    """Replace the name of this project, in each form that it has, and the example's name where it would be the same."""
-    example = (("flower", "tulip"), ("Flower", "Tulip")) if package == "flower_power" else ()
-    for old, new in (
-        *example,
-        ("lightning_template", package),
-        ("LIGHTNING_TEMPLATE", package.upper()),
-        ("lightning-template", package.replace("_", "-")),
-        ("Lightning template", package.replace("_", " ").capitalize()),
-    ):
-        text = text.replace(old, new)
-    return text
-
-
-def _git(folder: Path, *args: str) -> str:
-    """Return what git prints.
-
-    Raises:
-        ValueError: If git is missing, or does not do it.
-    """
-    try:
-        return subprocess.run(["git", *args], cwd=folder, capture_output=True, text=True, check=True).stdout
-    except FileNotFoundError as error:
-        raise ValueError("a project has a git history, and git is not installed") from error
-    except subprocess.CalledProcessError as error:
-        raise ValueError(f"git {args[0]} failed in {folder}: {error.stderr.strip()}") from error
+        git(target, "var", "GIT_COMMITTER_IDENT")
+        author = []
+    except ValueError:  # git does not know its user
+        author = ["-c", f"user.name={project.package}", "-c", f"user.email={project.package}@localhost"]
+    git(target, *author, "commit", "--quiet", "--message", f"Begin {project.name}")

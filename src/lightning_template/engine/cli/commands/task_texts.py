@@ -1,0 +1,160 @@
+"""Texts of a new task: its class, its datamodule, its configuration and its test. Imports no torch."""
+
+import keyword
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from lightning_template.engine.cli.commands.samples import SAMPLES
+
+KINDS = ("classification", "regression", "custom")
+"""Kinds of task: the two shipped ones, and one that defines loss, metrics and predictions itself."""
+DATA = ("custom", *SAMPLES)
+"""Sources of data: made up in code, or files."""
+MAX_LENGTH = 24
+"""Longest name of a task; lines stay short enough."""
+
+
+class Place(NamedTuple):
+    """Paths of the files of a task.
+
+    Attributes:
+        top: Folder that commands are typed in; the files are relative to it.
+        task: The task's file.
+        data: The datamodule's file.
+        config: The configuration.
+        test: The test.
+    """
+
+    top: Path
+    task: Path
+    data: Path
+    config: Path
+    test: Path
+
+
+def snake_case(name: str) -> str:
+    """Return a name as a module has it.
+
+    Raises:
+        ValueError: If a module cannot be named so.
+
+    Example:
+        >>> snake_case("FlowerSpecies"), snake_case("flower-species")
+        ('flower_species', 'flower_species')
+    """
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").lower()
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", snake) or keyword.iskeyword(snake):
+        raise ValueError(f"a name must be of letters, digits and underscores, and no word of Python's, got {name!r}")
+    return snake
+
+
+def task_name(name: str, kind: str, data: str) -> str:
+    """Return the name of a task as a module has it.
+
+    Raises:
+        ValueError: If a task cannot be named so, or kind and data do not go together.
+    """
+    name = snake_case(name)
+    if len(name) > MAX_LENGTH:
+        raise ValueError(f"a task's name must be of {MAX_LENGTH} characters at most, got {name}")
+    if data == "image-folder" and kind != "classification":
+        raise ValueError(f"--data image-folder has a class for each image: it needs --kind classification, got {kind}")
+    return name
+
+
+def task_texts(name: str, kind: str, data: str, place: Place) -> dict[Path, str]:
+    """Return the texts of the files of a task.
+
+    Args:
+        name: Name of the task, from `task_name`.
+        kind: One of `KINDS`.
+        data: One of `DATA`.
+        place: Paths of the files.
+    """
+    values = _names(name, place) | _sample(kind, data) | _network(kind, data)
+    templates = {place.task: f"task_{kind}", place.data: f"data_{data}", place.config: "config", place.test: "test"}
+    return {file: _fill(template, values) for file, template in templates.items()}
+
+
+def read_template(name: str) -> str:
+    """Return the text of a template."""
+    return (files(__package__) / "templates" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def target_of(kind: str) -> str:
+    """Return the kind of targets that made-up data have for a task."""
+    return "classification" if kind == "classification" else "regression"
+
+
+def _names(name: str, place: Place) -> dict[str, str]:
+    task_module, data_module = (
+        ".".join(file.with_suffix("").parts).removeprefix("src.") for file in (place.task, place.data)
+    )
+    is_ours = task_module.startswith("lightning_template.")  # else this package is an installed one
+    ours = ["from lightning_template import __main__", "from lightning_template.load import load_config"]
+    ours.append("from lightning_template.testing import parametrize_checks")
+    theirs = ["import pytest", "from lightning.pytorch import LightningDataModule, LightningModule"]
+    blocks = [theirs, ours] if is_ours else [theirs + ours]
+    return {
+        "name": name,
+        "Name": "".join(part.capitalize() for part in name.split("_")),
+        "words": name.replace("_", " "),
+        "Words": name.replace("_", " ").capitalize(),
+        "task_module": task_module,
+        "data_module": data_module,
+        "config": place.config.as_posix(),
+        "command": f"lightning-template fit --config {place.config.as_posix()}",
+        "depth": str(len(place.test.parts) - 1),
+        "imports": "\n\n".join("\n".join(block) for block in blocks),
+        "is_ours": "yes" if is_ours else "",
+    }
+
+
+def _sample(kind: str, data: str) -> dict[str, str]:
+    source = "data_dir" if data == "image-folder" else "path"
+    skip = f"""
+        if not Path(vars(make_datamodule()).get("{source}", TOP)).exists():
+            pytest.skip("the data are not on this machine")"""
+    words, targets = {
+        "classification": ("classes, whether their sum is positive", "(inputs.sum(dim=1) > 0).long()"),
+        "regression": ("targets `(1,)`, their squared length", "inputs.square().sum(dim=1, keepdim=True)"),
+    }[target_of(kind)]
+    return {
+        "task": target_of(kind),
+        "skip": skip if data in SAMPLES else "",
+        "target_words": words,
+        "targets": targets,
+    }
+
+
+def _network(kind: str, data: str) -> dict[str, str]:
+    is_of_images = data == "image-folder"
+    options: dict[str, object] = (
+        {"in_channels": 3, "channels": [16, 32], "image_size": 32}
+        if is_of_images
+        else {"in_features": 4, "hidden_features": [32]}
+    )
+    options["out_features"] = 1 if kind == "regression" else 2
+    return {
+        "network_class": "ConvNet" if is_of_images else "MLP",
+        "network_options": ", ".join(f"{key}: {value}" for key, value in options.items()),
+        "num_classes_line": "\n    num_classes: 2" if target_of(kind) == "classification" else "",
+    }
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    text = Template(read_template(template)).substitute(values)
+    if values["is_ours"]:
+        return text
+    # Linters want the packages that are installed in one block.
+    return re.sub(
+        r"((?:^(?:from|import) torch.*\n)+)\n(from lightning_template.*\n)", _in_one_block, text, flags=re.MULTILINE
+    )
+
+
+def _in_one_block(blocks: re.Match[str]) -> str:
+    lines = (blocks[1] + blocks[2]).splitlines(keepends=True)
+    return "".join(sorted(lines, key=lambda line: (line.startswith("from"), line)))
