@@ -69,9 +69,9 @@ def test_a_wheel_that_git_would_ignore_is_committed(
     author: str, command: Command, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "ignored").write_text("*.whl\n")
-    (tmp_path / "gitconfig").write_text(
-        f"[core]\nexcludesFile = {tmp_path / 'ignored'}\n[user]\nuseConfigOnly = true\n"
-    )
+    known = "name = Ann\nemail = ann@example.org\n" * author.startswith("Ann")
+    rules = f"[core]\nexcludesFile = {tmp_path / 'ignored'}\n[user]\nuseConfigOnly = true\n{known}"
+    (tmp_path / "gitconfig").write_text(rules)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
         monkeypatch.delenv(name, raising=False)
