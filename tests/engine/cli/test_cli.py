@@ -271,7 +271,7 @@ def test_one_progress_bar_at_most(
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         seen.extend(callback for callback in callbacks if isinstance(callback, ProgressBar))
 
-    monkeypatch.setattr(TemplateCLI, "after_fit", look)
+    monkeypatch.setattr(TemplateCLI, "_finish_fit", look)
     assert command("fit", *OLS, *options, "--trainer.max_epochs", "1").status == 0
     assert [type(bar).__name__ for bar in seen] == bars
 

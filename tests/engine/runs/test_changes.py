@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch.cli import LightningCLI
 
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli import trainer_cli as cli
-from lightning_template.engine.cli.saved_config import strip_defaults
+from lightning_template.engine.cli.saved_config import config_files, strip_defaults
 from lightning_template.engine.cli.trainer_cli import TemplateCLI
 from lightning_template.engine.runs.changes import changes, flatten, has_effect
 
@@ -131,22 +130,21 @@ def test_a_checkpoint_is_taken_after_its_changes_were_said(
     caplog.set_level("INFO", "lightning_template")
     (tmp_path / "config.yaml").write_text("trainer: {max_epochs: 3}\nmodel: {optimizer: {lr: 0.1}}\n")
     now = "trainer: {max_epochs: 5}\nmodel: {optimizer: {lr: 0.2}}\n"
-    trainer = SimpleNamespace(callbacks=[])
+    ran: list[dict[str, Any]] = []
+    trainer = SimpleNamespace(callbacks=[], **{subcommand: lambda **arguments: ran.append(arguments)})
     given: dict[str, Any] = {"run": tmp_path, "origin": origin}
     template = object.__new__(TemplateCLI)
     state = {"command_line": SimpleNamespace(**given), "subcommand": subcommand, "model": None, "trainer": trainer}
-    vars(template).update(state, files={"config.yaml": now})
+    vars(template).update(state, files={"config.yaml": now}, run_directory=SimpleNamespace(run=None), inputs=None)
     template.config = {subcommand: {"ckpt_path": "x.ckpt", "allow_changes": allowed}}
     monkeypatch.setattr(cli, "check_checkpoint", lambda *_: None)
-    ran: list[str] = []
-    monkeypatch.setattr(LightningCLI, "_run_subcommand", lambda self, name: ran.append(name))
     if subcommand == "fit" and not allowed:
         with pytest.raises(ValueError, match=r"^`model.optimizer.lr` was 0.1 and is 0.2, .* add --allow_changes"):
-            template._run_subcommand(subcommand)
+            template.run_subcommand(model=None)
         assert ran == []
     else:
-        template._run_subcommand(subcommand)
-        assert ran == [subcommand]
+        template.run_subcommand(model=None)
+        assert ran == [{"model": None, "weights_only": True}]
     assert sorted(message.removeprefix("changed: ") for message in caplog.messages) == said
     assert [type(callback) for callback in trainer.callbacks] == [OptimizerOptions] * allowed
 
@@ -155,7 +153,5 @@ def test_what_a_command_shall_do_now_is_not_saved_with_its_run() -> None:
     now = "allow_changes allow_untrained ckpt_path config figure input invert output return_predictions test_after_fit"
     config = Namespace(seed_everything=1, **dict.fromkeys([*now.split(), "verbose"], "x"))  # type: ignore[no-untyped-call]
     parser = SimpleNamespace(dump=lambda config, **_: yaml.safe_dump(config.as_dict()))
-    template: Any = SimpleNamespace(subcommand="predict", config={"predict": config}, config_dump=config.as_dict())
-    template._parser, template._dump_config = lambda _: parser, lambda: None
-    for content in TemplateCLI._config_files(template).values():
+    for content in config_files(parser, config, config.as_dict()).values():  # type: ignore[arg-type]
         assert yaml.safe_load(content) == {"seed_everything": 1}

@@ -10,8 +10,9 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningCLI, _InstantiatorFn
+from lightning.pytorch.cli import LightningCLI
 
+from lightning_template.engine.libraries.lightning_cli import hyper_parameter_saver
 from lightning_template.engine.process.errors import one_line
 
 
@@ -31,7 +32,8 @@ class Construction:
     def take_over(self, parser: ArgumentParser) -> None:
         """Have a parser's classes made here."""
         for key, kind in self._of_lightning.items():
-            parser.add_instantiator(self._calling(_InstantiatorFn(cli=self._cli, key=key)), kind)
+            if saver := hyper_parameter_saver(self._cli, key):
+                parser.add_instantiator(self._calling(saver), kind)
         parser.add_instantiator(self._calling(None), object)
 
     def forget(self) -> None:

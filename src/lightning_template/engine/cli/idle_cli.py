@@ -23,7 +23,7 @@ class IdleCLI(TemplateCLI):
             config[self.subcommand].pop(other)
         return self.parser.instantiate_classes(config)[self.subcommand][key]
 
-    def _run_subcommand(self, subcommand: str) -> None:
+    def run_subcommand(self, **arguments: Any) -> None:
         """Do nothing."""
 
 

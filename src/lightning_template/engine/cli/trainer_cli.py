@@ -10,7 +10,7 @@ from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
 from lightning_template.callbacks import PredictionWriter, RunDirectory
 from lightning_template.engine.callbacks.data_digests import DataDigests
@@ -24,6 +24,8 @@ from lightning_template.engine.cli.saved_config import config_files
 from lightning_template.engine.cli.terminal import quieten
 from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_whole_checkpoints
 from lightning_template.engine.cli.values import check_values
+from lightning_template.engine.libraries.lightning_cli import CommandLineWins
+from lightning_template.engine.libraries.lightning_trainer import known_version
 from lightning_template.engine.loops import patient_with_workers, take_over_signals
 from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.process.errors import Stopped, one_line, shorten
@@ -50,7 +52,7 @@ def run(command_line: CommandLine) -> None:
         raise ValueError(one_line(error)) from error
 
 
-class TemplateCLI(LightningCLI):
+class TemplateCLI(CommandLineWins):
     """LightningCLI whose runs have directories and whose command line has the last word.
 
     Args:
@@ -68,6 +70,7 @@ class TemplateCLI(LightningCLI):
             auto_configure_optimizers=False,
             save_config_callback=None,
             seed_everything_default=0,
+            load_from_checkpoint_support=not known_version(),  # otherwise `Construction` does what it would do
             parser_kwargs=PARSER_OPTIONS | {name: dict(PARSER_OPTIONS) for name in self.subcommands()},
         )
 
@@ -80,7 +83,7 @@ class TemplateCLI(LightningCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            options = self._parser(self.command_line.args[0]).get_defaults().keys()
+            options = self.subcommand_parser.get_defaults().keys()
             raise ValueError(shorten(str(error), options)) from error
         except RecursionError as error:
             raise ValueError("the configuration nests too deeply") from error
@@ -105,17 +108,21 @@ class TemplateCLI(LightningCLI):
         if self.subcommand == "predict":
             self._configure_prediction()
 
-    def _add_instantiators(self) -> None:
+    def before_instantiate_classes(self) -> None:
+        """Dump the configuration, which is valid, and watch what is constructed from it."""
+        options = self.config[self.subcommand]
+        dumped = self.subcommand_parser.dump(options, skip_unset=False, skip_validation=True)
+        self.config_dump = yaml.safe_load(dumped)  # Lightning would validate it once more to dump it
         self.construction = Construction(self)
         self.construction.take_over(self.parser)
 
     def _configure_prediction(self) -> None:
         """Pass on which files `predict` reads and writes."""
-        if paths := self._get(self.config, "input"):
-            self.inputs = FilesToPredict(self.datamodule, paths, self._get(self.config, "invert"))
+        if paths := self.option("input"):
+            self.inputs = FilesToPredict(self.datamodule, paths, self.option("invert"))
         for writer in self._prediction_writers():
             writer.inputs = self.inputs
-            writer.write_to(self._get(self.config, "output"), self._get(self.config, "figure"))
+            writer.write_to(self.option("output"), self.option("figure"))
 
     def _prediction_writers(self) -> list[PredictionWriter]:
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]  # the Trainer's parts set it
@@ -129,22 +136,21 @@ class TemplateCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the Trainer's."""
         add_options(parser)
+        add_options_of(self.command_line.args[0], parser)
+        self.subcommand_parser = parser
 
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        add_options_of(subcommand, parser)
-        return parser
-
-    def _parse_ckpt_path(self) -> None:
-        """Do nothing: Lightning lets a checkpoint's hyper-parameters override the command line (its PR 21455)."""
+    def option(self, name: str) -> Any:
+        """Return the value of an option; None where the subcommand has no such option."""
+        return self.config[self.subcommand].get(name)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer with the named callbacks and a run directory."""
         self.construction.forget()
-        config = self._get(self.config_init, "trainer")
-        callbacks = chosen_callbacks(config, vars(self._get(self.config_init, "callbacks")))
+        made = self.config_init[self.subcommand]
+        config = made.trainer
+        callbacks = chosen_callbacks(config, vars(made.callbacks))
         tensorboard = config.logger in (None, True)
-        self.files = self._config_files()
+        self.files = config_files(self.subcommand_parser, self.config[self.subcommand], self.config_dump)
         self.run_directory = RunDirectory(
             self.command_line.root,
             self.command_line.experiment,
@@ -153,7 +159,7 @@ class TemplateCLI(LightningCLI):
             tensorboard,
             slurm.mark(self.command_line.typed),
         )
-        digests = DataDigests(self.files, self.command_line.run, bool(self._get(self.config, "allow_changes", False)))
+        digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
         trainer = super().instantiate_trainer(
             callbacks=[digests, Rehearsal(), self.run_directory, *callbacks],
             plugins=with_whole_checkpoints(config.plugins),
@@ -165,31 +171,30 @@ class TemplateCLI(LightningCLI):
         take_over_signals(trainer)
         return trainer
 
-    def _config_files(self) -> dict[str, str]:
-        self._dump_config()
-        return config_files(self._parser(self.subcommand), self.config[self.subcommand], self.config_dump)
+    def after_instantiate_classes(self) -> None:
+        """Run the subcommand here: where there is a method of its name, Lightning calls it instead of the Trainer's."""
+        setattr(self, str(self.subcommand), self.run_subcommand)
 
-    def _dump_config(self) -> None:
-        """Dump the configuration, which is valid; Lightning would validate it once more."""
-        if not hasattr(self, "config_dump"):
-            dumped = self._parser(self.subcommand).dump(
-                self.config[self.subcommand], skip_unset=False, skip_validation=True
-            )
-            self.config_dump = yaml.safe_load(dumped)
+    def run_subcommand(self, **arguments: Any) -> None:
+        """Check the checkpoint, run the subcommand, and say what came of it.
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        checkpoint = self._get(self.config, "ckpt_path")
+        Raises:
+            ValueError: If the checkpoint does not fit.
+            Stopped: If a signal asked for it.
+        """
+        checkpoint = self.option("ckpt_path")
         if checkpoint is not None:
             self._check_weights(Path(checkpoint))
             self._check_changes()
         try:
             with patient_with_workers():
-                super()._run_subcommand(subcommand)
+                getattr(self.trainer, str(self.subcommand))(**arguments, weights_only=True)
+                self._report()
         except Stopped as stopped:
             launcher = self.trainer.strategy.launcher
             if launcher is not None and stopped.step is None:  # no other rank knows of it
                 launcher.kill(stopped.number)
-            if stopped.message and subcommand == "fit":
+            if stopped.message and self.subcommand == "fit":
                 stopped.message += slurm.queue_again(stopped.number)
             raise
         except Exception as error:
@@ -211,26 +216,29 @@ class TemplateCLI(LightningCLI):
         if run is None or not (is_fit or not self.command_line.origin):
             return
         before, after = read_config(run / "config.yaml"), yaml.safe_load(self.files["config.yaml"])
-        names = check_changes(before, after, is_fit, bool(self._get(self.config, "allow_changes", False)))
+        names = check_changes(before, after, is_fit, bool(self.option("allow_changes")))
         if names:
             self.trainer.callbacks.append(OptimizerOptions(names))  # type: ignore[attr-defined]
 
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
-        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+    def _report(self) -> None:
+        if self.subcommand == "fit":
+            self._finish_fit()
+        elif self.subcommand == "predict":
+            self._report_predictions()
 
-    def after_fit(self) -> None:
+    def _finish_fit(self) -> None:
         """Test if asked to, and tell what was reached and what to do next."""
         run = self.run_directory.run
         if run is None:
             return
-        if self._get(self.config, "test_after_fit"):
+        if self.option("test_after_fit"):
             best = run / "checkpoints" / "best.ckpt"  # without validation there is none: the last weights are tested
             path = best if best.is_file() else None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=path, weights_only=True)
         summary = Guard()("the summary", summarise, run)
         self._say(summary or "")
 
-    def after_predict(self) -> None:
+    def _report_predictions(self) -> None:
         """Tell where the predictions are.
 
         Raises:
