@@ -122,6 +122,8 @@ def test_the_commands_of_a_page_run(
         made = re.findall(r"--(?:output|figure) (\S+)", line)
         made += ["lightning_logs/*/version_0/predictions.csv"] * (line.startswith("predict") and not made)
         assert all(list(workspace.glob(name)) for name in made), line
+        if line.startswith("new project"):
+            assert set(re.findall(r"(\d+ files)", result.out)) == set(re.findall(r"(\d+ files)", PAGES[page]))
     for block in blocks(page, "python"):
         if not block.startswith(("# ", ">>>")):
             exec(block, {})
