@@ -63,6 +63,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)  # gigabytes
 
 
+def version(project: Path) -> str:
+    """Return the version that the project has installed, once its lock is."""
+    printed = run(project, "./scripts/run", "lightning-template", "--version")
+    return "".join(re.findall(r"^lightning-template (\S+)$", printed, flags=re.MULTILINE))
+
+
 def commands(text: str) -> list[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
@@ -77,7 +83,7 @@ def test_the_commands_of_readme_and_docs(project: Path) -> None:
     for line in later:
         words = shlex.split(line)
         run(project, *words, *EXTRA * ("fit" in words))
-    assert run(project, "./scripts/run", "lightning-template", "--version") == f"lightning-template {OLD_VERSION}\n"
+    assert version(project) == OLD_VERSION
     assert (project / "lightning_logs/flowers/version_0/checkpoints/best.ckpt").is_file()
     lock = (project / "requirements.lock").read_text()
     assert "://" not in lock
@@ -104,7 +110,7 @@ def test_an_upgrade_brings_the_new_version(project: Path) -> None:
     assert script.endswith("# mine\n")
     assert "# Runs a command" in script
     assert "/mine/\n" in (project / ".gitignore").read_text()
-    assert run(project, "./scripts/run", "lightning-template", "--version") == f"lightning-template {__version__}\n"
+    assert version(project) == __version__
     run(project, "./scripts/run", "lightning-template", "fit", "--config", "configs/flowers.yaml", *EXTRA)
 
 
@@ -114,9 +120,7 @@ def test_an_upgrade_that_fails_the_tests_leaves_the_project(project: Path, tmp_p
     replace(
         tmp_path / "src/lightning_template/engine/cli/commands/templates/project/run.txt", "Runs a command", "Executes"
     )
-    test = (
-        f"from lightning_template import __version__\n\n\ndef test_it():\n    assert __version__ == {__version__!r}\n"
-    )
+    test = f"from lightning_template import __version__\n\n\ndef test():\n    assert __version__ == {__version__!r}\n"
     (project / "tests" / "test_flowers.py").write_text(test)
     before = tracked(project)
     printed = run(project, "lightning_template", "upgrade", source=tmp_path / "src", status=1)
