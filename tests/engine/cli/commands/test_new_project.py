@@ -105,10 +105,11 @@ def test_a_new_task_goes_into_the_package(command: Command, built: Path) -> None
         ('name = "roses"\nkind = "magic"\ndata = "csv"', "must have a name, a kind and data"),
         ('name = "1"\nkind = "custom"\ndata = "csv"', "a name must be of letters"),
         ("name", "cannot read pyproject.toml"),
+        ("[tool]\nlightning-template = 1", "must have a name, a kind and data"),
     ],
 )
 def test_a_damaged_table_is_named(table: str, message: str, command: Command, workspace: Path) -> None:
-    (workspace / "pyproject.toml").write_text(f"[tool.lightning-template]\n{table}\n")
+    (workspace / "pyproject.toml").write_text(table if "[" in table else f"[tool.lightning-template]\n{table}\n")
     result = command("new", "task", "rose")
     assert (result.status, len(result.err.splitlines())) == (2, 1)
     assert message in result.err

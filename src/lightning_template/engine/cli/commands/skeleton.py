@@ -55,7 +55,8 @@ def read_project(folder: Path) -> Project | None:
         raise ValueError(f"cannot read {file}: {error}") from error
     if table is None:
         return None
-    project = Project(*(str(table.get(field, "")) for field in Project._fields))
+    values = table if isinstance(table, dict) else {}
+    project = Project(*(str(values.get(field, "")) for field in Project._fields))
     if not project.name or project.kind not in KINDS or project.data not in DATA:
         raise ValueError(f"`tool.lightning-template` in {file} must have a name, a kind and data, got {table}")
     task_name(*project)

@@ -13,7 +13,7 @@ from lightning_template.engine.cli.commands.git import git
 from lightning_template.engine.cli.commands.new_task import next_steps
 from lightning_template.engine.cli.commands.parser import CommandParser
 from lightning_template.engine.cli.commands.skeleton import Project, read_project, skeleton
-from lightning_template.engine.cli.commands.wheels import PACKAGE, VENDOR, build_wheel, contents, version_of
+from lightning_template.engine.cli.commands.wheels import PACKAGE, VENDOR, build_wheel, contents, reason_of, version_of
 from lightning_template.engine.process.signals import stop_signals
 
 HELP = """\
@@ -90,7 +90,7 @@ def old_skeleton(project: Project, wheel: Path) -> dict[str, str]:
     words = [sys.executable, "-I", "-c", code, str(wheel.resolve()), *project]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ValueError(f"{wheel} does not tell what it made: {done.stderr.strip().splitlines()[-1]}")
+        raise ValueError(f"{wheel} does not tell what it made: {reason_of(done)}")
     texts: dict[str, str] = json.loads(done.stdout)
     return texts
 

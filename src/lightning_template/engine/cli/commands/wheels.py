@@ -56,10 +56,14 @@ def build_wheel(folder: Path) -> Path:
     words = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder.resolve())]
     done = subprocess.run(words, cwd=checkout, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        raise ValueError(f"hatchling cannot build a wheel of {checkout}: {reason}")
+        raise ValueError(f"hatchling cannot build a wheel of {checkout}: {reason_of(done)}")
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def reason_of(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return why a process failed, on one line."""
+    return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def contents(wheel: Path) -> dict[str, int]:
