@@ -165,12 +165,12 @@ class Bench:
         if self.recipe.max_lr is None:
             self.contenders["usual LightningModule, tensors in memory"] = self.usual
         self.contenders["template, 1 step per execution"] = lambda alternation: self.template(
-            alternation, "--model.steps_per_execution=1"
+            alternation, "--callbacks.executions.steps=1"
         )
         self.contenders["template"] = self.template
         if compile_mode:
             self.contenders[f"template, {compile_mode}"] = lambda alternation: self.template(
-                alternation, f"--model.compile_mode={compile_mode}"
+                alternation, f"--callbacks.executions.compile_mode={compile_mode}"
             )
 
     def compare(self) -> tuple[dict[str, list[float]], dict[str, float]]:

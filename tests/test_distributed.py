@@ -50,7 +50,7 @@ def test_two_ranks_reach_the_weights_of_one_process(command: Command, workspace:
 def test_two_ranks_stop_together_and_resume(workspace: Path) -> None:
     """One of them gets a signal in the second of four epochs of six steps."""
     args = [*CONFIGS, "--config", str(ROOT / "configs/hardware/ddp_cpu.yaml"), "--data.batch_size", "8"]
-    args += ["--data.num_points", "105", "--data.val_fraction", "0.2", "--model.steps_per_execution", "2"]
+    args += ["--data.num_points", "105", "--data.val_fraction", "0.2", "--callbacks.executions.steps", "2"]
     signal = ["--trainer.callbacks=injected.SignalAt", "--trainer.callbacks.number=15", "--trainer.callbacks.step=9"]
 
     def fit(*more: str) -> subprocess.CompletedProcess[str]:

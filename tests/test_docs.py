@@ -18,6 +18,7 @@ from PIL import Image
 
 from conftest import ROOT, Command
 from lightning_template import callbacks
+from lightning_template.callbacks import Executions
 from lightning_template.datamodules import InMemoryDataModule
 from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
 from lightning_template.engine.cli.options import NAMED_CALLBACKS
@@ -284,7 +285,7 @@ def test_counts_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count(r"(\d+) checks") == len(CHECKS)
     assert count(r"more than (\d+) tasks and data") < len(mutants)
     assert count(r"(\d+) kinds of run") <= len(resume)
-    assert count(r"up to (\d+) steps") == default(SupervisedTask, "steps_per_execution")
+    assert count(r"up to (\d+) steps") == default(Executions, "steps")
     assert count(r"first samples, at most (\d+)") == NUM_SHOWN
     assert count(r"more than (\d+) million pixels") == round(MAX_PIXELS / 1e6)
     assert count(r"an interval of (\d+) epochs") == 5

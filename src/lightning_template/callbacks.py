@@ -1,6 +1,7 @@
-"""Callbacks: they observe a run and keep its results; only two, `FiniteLoss` and `OptimizerOptions`, act on it."""
+"""Callbacks: they observe a run and save its results; `Executions` and `FiniteLoss` act on it."""
 
 from lightning_template.engine.callbacks.best_and_last import BestAndLast
+from lightning_template.engine.callbacks.executions import Executions
 from lightning_template.engine.callbacks.finite_loss import FiniteLoss
 from lightning_template.engine.callbacks.progress_bar import ClockedProgressBar
 from lightning_template.engine.callbacks.run_directory import RunDirectory
@@ -13,6 +14,7 @@ __all__ = [
     "BestAndLast",
     "ClockedProgressBar",
     "Dashboard",
+    "Executions",
     "Figures",
     "FiniteLoss",
     "PredictionWriter",

@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import ExponentialLR, OneCycleLR, ReduceLROnPlatea
 from torchmetrics import MeanAbsoluteError, MetricCollection
 
 from lightning_template.datamodules import LineDataModule
-from lightning_template.engine.tasks.hyper_parameters import is_plain, plain_values
+from lightning_template.engine.tasks.hyper_parameters import constructor_arguments, is_plain, plain_values
 from lightning_template.networks import MLP
 from lightning_template.tasks import SupervisedTask
 
@@ -75,8 +75,8 @@ def make_line(**options: Any) -> LineDataModule:
 
 
 def test_a_task_must_say_what_it_measures() -> None:
-    with pytest.raises(NotImplementedError, match="SupervisedTask must define `configure_metrics`"):
-        SupervisedTask(nn.Identity(), nn.MSELoss(), OPTIMIZERS["SGD"])
+    with pytest.raises(TypeError, match=r"abstract class SupervisedTask .* abstract method '?configure_metrics"):
+        SupervisedTask(nn.Identity(), nn.MSELoss(), OPTIMIZERS["SGD"])  # type: ignore[abstract]
 
 
 @pytest.mark.parametrize("quantile", [0.1, 0.9])
@@ -131,7 +131,7 @@ def test_metrics_are_logged_once_in_an_epoch(monkeypatch: pytest.MonkeyPatch) ->
         log(task, name, *args, **kwargs)
 
     monkeypatch.setattr(MinimalTask, "log", count)
-    task = make_task(steps_per_execution=1)
+    task = make_task()
     make_trainer(max_epochs=3, num_sanity_val_steps=0).fit(task, make_line())  # 4 batches in an epoch
     assert [names.count(name) for name in ("train/loss_step", "train/loss", "val/loss")] == [12, 3, 3]
 
@@ -331,6 +331,7 @@ def test_a_checkpoint_of_a_task_made_in_python(tmp_path: Path) -> None:
     trainer.fit(task, make_line())
     trainer.save_checkpoint(path := tmp_path / "task.ckpt")
     saved = torch.load(path, weights_only=True)
+    assert task.hparams == saved["hyper_parameters"]
     assert saved["hyper_parameters"] == {"quantile": 0.9, "lr_scheduler_interval": "step"}
     assert saved["global_step"] == 2 * 4
 
@@ -349,17 +350,17 @@ class FixedTask(MinimalTask):
     """Leaves no choice of an argument of its base."""
 
     def __init__(self, network: nn.Module, **kwargs: Any) -> None:
-        super().__init__(network=network, loss=nn.MSELoss(), steps_per_execution=2, **kwargs)
+        super().__init__(network=network, loss=nn.MSELoss(), lr_scheduler_interval="step", **kwargs)
 
 
 def test_a_checkpoint_of_a_task_that_fixes_arguments_of_its_base(tmp_path: Path) -> None:
     task = FixedTask(MLP(1, [4], 1), optimizer=OPTIMIZERS["SGD"])
-    assert set(task.hparams) == {"network", "optimizer"}
+    assert set(constructor_arguments(task)) == {"network", "optimizer"}
     trainer = make_trainer(max_epochs=1)
     trainer.fit(task, make_line())
     trainer.save_checkpoint(path := tmp_path / "task.ckpt")
     loaded = FixedTask.load_from_checkpoint(path, network=MLP(1, [4], 1), optimizer=OPTIMIZERS["SGD"])
-    assert loaded.steps_per_execution == 2
+    assert loaded.lr_scheduler_interval == "step"
 
 
 def test_a_checkpoint_of_a_task_without_arguments_of_its_own(tmp_path: Path) -> None:
@@ -372,6 +373,20 @@ def test_a_checkpoint_of_a_task_without_arguments_of_its_own(tmp_path: Path) -> 
     )
     x = torch.linspace(-1, 1, 9).unsqueeze(1)
     assert torch.equal(loaded(x), task(x))
+
+
+def test_steps_need_no_trainer() -> None:
+    task, batch = make_task(), (torch.rand(5, 1), torch.rand(5, 1))
+    loss = task.training_step(batch, 0)
+    with torch.no_grad():
+        expected = nn.functional.mse_loss(task.network(batch[0]), batch[1])
+        assert torch.equal(task.validation_step(batch, 0), task.network(batch[0]))
+        task.test_step(batch, 0)
+    assert loss.item() == expected.item()
+    for stage, measures in (("train", task.train_measures), ("val", task.val_measures), ("test", task.test_measures)):
+        results = {name: metric.compute().item() for name, metric in measures.results().items()}
+        assert results == {f"{stage}/loss": loss.item(), f"{stage}/mae": pytest.approx(results[f"{stage}/mae"])}
+    task.on_validation_epoch_end()  # logs nothing, and does not fail
 
 
 def test_predictions_with_and_without_targets() -> None:

@@ -540,7 +540,7 @@ class WatchesTheLog(RegressionTask):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         loss = super().training_step(batch, batch_idx)
-        return loss * 2 if self.trainer.fit_loop.epoch_loop.is_inner_step else loss
+        return loss * 2 if "log" in vars(self) else loss
 
 
 class EachRankItsOwn(Classifier):
@@ -557,7 +557,7 @@ class Columns(Sums):
 
 
 def watches_the_log() -> LightningModule:
-    return WatchesTheLog(MLP(4, [], 1), nn.MSELoss(), lambda p: torch.optim.SGD(p, lr=0.01), steps_per_execution=1)
+    return WatchesTheLog(MLP(4, [], 1), nn.MSELoss(), lambda p: torch.optim.SGD(p, lr=0.01))
 
 
 class Mutant(NamedTuple):
@@ -625,7 +625,9 @@ MUTANTS = {
     "counts calls": Mutant("exports", "kept as a constant", CountsCalls),
     "size of the example": Mutant("exports", "other outputs for batches of another size", SizeOfTheExample),
     "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn),
-    "watches the log": Mutant("steps_per_execution_changes_nothing", "`steps_per_execution`", watches_the_log, Columns),
+    "watches the log": Mutant(
+        "steps_per_execution_changes_nothing", "`callbacks.executions.steps`", watches_the_log, Columns
+    ),
     "tensor on the CPU": Mutant("runs_on_any_device", "mixes devices", TensorOnCPU),
     "log of what is rounded": Mutant("bfloat16_loss_is_finite", "inf", LogOfRounded),
     "each rank its own": Mutant("two_ranks_match_one", "`val_loss`", EachRankItsOwn),

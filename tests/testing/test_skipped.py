@@ -158,7 +158,6 @@ SKIPPED: list[tuple[str, str, Made, Made]] = [
     ("runs_on_any_device", "the task defines no `forward`", NoForward, Points),
     ("runs_on_any_device", "cannot be followed without values", ReadsValues, Points),
     ("gradients_start_anew_each_step", "optimization is automatic", Classifier, Points),
-    ("steps_per_execution_changes_nothing", "no SupervisedTask", Classifier, Points),
     ("loss_starts_as_expected", "known only for class indices", Regression, Numbers),
     ("two_ranks_match_one", "batch normalisation looks at the samples", Normalised, Points),
     ("two_ranks_match_one", "draws its own random numbers", Dropping, Points),

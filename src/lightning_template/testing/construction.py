@@ -7,6 +7,7 @@ import pkgutil
 from lightning.pytorch import LightningModule
 
 from lightning_template.engine.libraries.lightning_trainer import pop_instantiator
+from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.exceptions import CheckSkipped
 
 
@@ -16,9 +17,9 @@ def construct_again(task: LightningModule) -> LightningModule:
     Raises:
         CheckSkipped: If it saved none.
     """
-    if not task.hparams:
+    hparams = copy.deepcopy(constructor_arguments(task))
+    if not hparams:
         raise CheckSkipped("the task saves no hyper-parameters from which it can be made again")
-    hparams = copy.deepcopy(dict(task.hparams))
     instantiator = pop_instantiator(hparams)
     if instantiator is None:
         parameters = inspect.signature(type(task).__init__).parameters

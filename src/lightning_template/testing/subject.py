@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from lightning_template.engine.libraries.torch_private import tree_leaves
+from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.batches import ReplayLoader, first_batches, forward_arguments, join, shorten
 from lightning_template.testing.callbacks import LossRecorder, SameNumbers
 from lightning_template.testing.construction import construct_again
@@ -56,7 +57,7 @@ class Subject:
         """
         if not isinstance(self._task, LightningModule):
             return self.task(seed)
-        if any(isinstance(value, nn.Module) for value in self._task.hparams.values()):
+        if any(isinstance(value, nn.Module) for value in constructor_arguments(self._task).values()):
             raise CheckSkipped(
                 "a task was given, not a function that makes one, and its arguments have weights already"
             )

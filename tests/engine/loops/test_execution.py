@@ -1,4 +1,4 @@
-"""Several steps in one go leave everything as steps on their own do: weights, counters, log, checkpoints."""
+"""Executions of several steps leave everything as single steps do: weights, counters, log, checkpoints."""
 
 import logging
 import shutil
@@ -21,13 +21,15 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
-from torch.optim import LBFGS, SGD, Adam, AdamW
+from torch.optim import LBFGS, SGD, AdamW
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from lightning_template.callbacks import Executions
 from lightning_template.datamodules import LineDataModule
 from lightning_template.engine.loops.execution import ExecutionLoop
+from lightning_template.engine.loops.resumable import FitLoop
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.networks import MLP
 from lightning_template.tasks import RegressionTask
@@ -138,6 +140,12 @@ class WatchedStepTask(OwnStepTask):
     monitor = "train/own_step"
 
 
+class WatchedLossTask(RegressionTask):
+    """Has its schedule watch what the base class logs of each step."""
+
+    monitor = "train/loss_step"
+
+
 SCHEDULES: dict[str, Made] = {
     "one cycle by step": {"lr_scheduler": partial(OneCycleLR, max_lr=0.02), "lr_scheduler_interval": "step"},
     "by epoch": {"lr_scheduler": partial(StepLR, step_size=1, gamma=0.5)},
@@ -165,6 +173,13 @@ QUICK: dict[str, Callable[[], Made]] = {
             "lr_scheduler_interval": "step",
         },
     },
+    "plateau by step of what a step alone logs": lambda: {
+        "task": WatchedLossTask,
+        "options": {
+            "lr_scheduler": partial(ReduceLROnPlateau, patience=1, factor=0.9),
+            "lr_scheduler_interval": "step",
+        },
+    },
     "one cycle, accumulating": lambda: {"options": SCHEDULES["one cycle by step"], "accumulate_grad_batches": 5},
     "val_check_interval": lambda: {"val_check_interval": 5},
     "val_check_interval over epochs": lambda: {"val_check_interval": 8, "check_val_every_n_epoch": None},
@@ -187,7 +202,7 @@ QUICK: dict[str, Callable[[], Made]] = {
     "AdamW": lambda: {"options": {"optimizer": partial(AdamW, lr=0.01)}},
     "a worker": lambda: {"data_options": {"num_workers": 1}},
 }
-"""What a run is made with, where several steps go in one go."""
+"""Options of runs in executions of several steps."""
 
 SINGLE: dict[str, tuple[str, Callable[[], Made]]] = {
     "moving average": ("EMAWeightAveraging", lambda: {"callbacks": [EMAWeightAveraging(decay=0.5)]}),
@@ -196,7 +211,7 @@ SINGLE: dict[str, tuple[str, Callable[[], Made]]] = {
     "unknown length": ("a loader without length", lambda: {"data": Streamed}),
     "profiler": ("SimpleProfiler", lambda: {"profiler": "simple"}),
 }
-"""What a run is made with, where each step is on its own, and who wants it so."""
+"""Options of runs in which each step is an execution, and who needs that."""
 
 
 def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, **more: Any) -> dict[str, Any]:
@@ -206,7 +221,11 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
     options, data_options = dict(made.pop("options", {})), made.pop("data_options", {})
     recorder, validations = Recorder(), Validations()
     made["logger"] = recorder if made["logger"] else False
-    made["callbacks"] = [*made.get("callbacks", ()), validations]
+    made["callbacks"] = [
+        *made.get("callbacks", ()),
+        validations,
+        Executions(steps_per_execution, made.pop("compile", None)),
+    ]
     num_inner = 0
     inner_step = ExecutionLoop._inner_step
 
@@ -220,7 +239,7 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
     torch.manual_seed(0)
     network = options.pop("network", Net)()
     defaults: Made = {"loss": nn.MSELoss(), "optimizer": partial(SGD, lr=0.01, momentum=0.9)}
-    task = task_class(network, **defaults | options, steps_per_execution=steps_per_execution)
+    task = task_class(network, **defaults | options)
     data = data_class(num_points=75, batch_size=5, val_fraction=0.2, **data_options)
     silent: Made = dict.fromkeys(["enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False)
     trainer = Trainer(accelerator="cpu", **silent | made)
@@ -258,7 +277,7 @@ def assert_same(one: dict[str, Any], several: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_several_steps_in_one_go_are_as_steps_on_their_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executions_of_several_steps_are_as_single_steps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one, several = (fit(QUICK[name](), steps, monkeypatch) for steps in (1, 4))
     assert one["num_inner"] == 0
     assert several["num_inner"] >= 3
@@ -279,7 +298,7 @@ def test_who_has_to_see_each_step_does(
         one = fit(make(), 1, monkeypatch)
         assert not said(caplog)
         several = fit(make(), 4, monkeypatch)
-    assert said(caplog) == [f"each step on its own, not 4 in one go: {who}"]
+    assert said(caplog) == [f"one step per execution instead of 4, because of {who}"]
     assert several["num_inner"] == 0
     assert_same(one, several)
 
@@ -448,7 +467,7 @@ def test_a_trainer_that_is_used_again_calls_the_hooks_of_the_next_module() -> No
     silent: Made = dict.fromkeys(
         ["logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"], False
     )
-    trainer = Trainer(accelerator="cpu", max_epochs=1, **silent)
+    trainer = Trainer(accelerator="cpu", max_epochs=1, callbacks=[Executions()], **silent)
     data = DataLoader(TensorDataset(torch.randn(60, 1), torch.randn(60, 1)), batch_size=5)
     trainer.fit(RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=0.0)), data)
     assert trainer.fit_loop.epoch_loop.automatic_optimization.is_direct  # type: ignore[attr-defined]
@@ -458,17 +477,60 @@ def test_a_trainer_that_is_used_again_calls_the_hooks_of_the_next_module() -> No
     assert other.num_calls == NUM_BATCHES
 
 
+class LoggingTask(RegressionTask):
+    """Logs, besides the base class, what is read of a step and what is read of an epoch."""
+
+    num_calls = 0
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        loss = super().training_step(batch, batch_idx)
+        self.log("train/batch", float(batch_idx))
+        self.log("train/mean", float(batch_idx), on_epoch=True)
+        return loss
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        self.num_calls += self.trainer.training
+        super().log(*args, **kwargs)
+
+
+@pytest.mark.parametrize("steps", [1, NUM_BATCHES])
+def test_a_log_costs_nothing_in_an_inner_step_unless_the_epoch_needs_it(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = fit({"task": LoggingTask, "max_epochs": 2, "log_every_n_steps": NUM_BATCHES}, steps, monkeypatch)
+    task, metrics = result["trainer"].lightning_module, result["metrics"]
+    assert metrics["train/mean_epoch"].item() == pytest.approx(sum(range(NUM_BATCHES)) / NUM_BATCHES)
+    assert metrics["train/batch"].item() == metrics["train/mean_step"].item() == NUM_BATCHES - 1
+    num_steps, num_at_ends = 2 * NUM_BATCHES - result["num_inner"], 2 * 4  # train/loss, mae, mse and r2
+    assert task.num_calls == num_at_ends + 3 * num_steps + result["num_inner"]
+    assert (result["num_inner"] > 0) == (steps > 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:You defined a `validation_step`")
+@pytest.mark.parametrize("callbacks", [[], [Executions()]])
+def test_loops_are_lightnings_own_without_executions(callbacks: list[Callback]) -> None:
+    silent: Made = dict.fromkeys(["logger", "enable_checkpointing", "enable_progress_bar"], False)
+    trainer = Trainer(accelerator="cpu", fast_dev_run=2, enable_model_summary=False, callbacks=callbacks, **silent)
+    trainer.fit(RegressionTask(nn.Linear(1, 1), nn.MSELoss(), partial(SGD, lr=0.0)), LineDataModule())
+    assert isinstance(trainer.fit_loop, FitLoop) == bool(callbacks)
+
+
+def test_a_compiled_module_needs_a_network() -> None:
+    with pytest.raises(ValueError, match="`compile_mode` compiles `network`, which LightningModule does not have"):
+        Executions(compile_mode="default").setup(Trainer(accelerator="cpu"), LightningModule(), "fit")
+
+
 def test_less_than_one_step_is_refused() -> None:
-    with pytest.raises(ValueError, match="`steps_per_execution` must be at least 1, got 0"):
-        RegressionTask(nn.Identity(), nn.MSELoss(), partial(Adam, lr=1e-3), steps_per_execution=0)
+    with pytest.raises(ValueError, match="`steps` must be at least 1, got 0"):
+        Executions(0)
 
 
 @pytest.mark.slow
 def test_compiling_is_in_place() -> None:
-    plain, compiled = (
-        RegressionTask(MLP(1, [3], 1), nn.MSELoss(), partial(SGD, lr=0.1), compile_mode=mode)
-        for mode in (None, "reduce-overhead")
-    )
+    plain, compiled = (RegressionTask(MLP(1, [3], 1), nn.MSELoss(), partial(SGD, lr=0.1)) for _ in range(2))
+    executions = Executions(compile_mode="reduce-overhead")
+    for _ in range(2):
+        executions.setup(Trainer(accelerator="cpu"), compiled, "test")
     assert plain.network._compiled_call_impl is None
     assert compiled.network._compiled_call_impl is not None
     assert compiled.state_dict().keys() == plain.state_dict().keys()
@@ -480,5 +542,5 @@ def test_compiling_is_in_place() -> None:
 def test_a_compiled_network_learns_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"network": partial(MLP, 1, [8], 1)}
     plain = fit({"options": dict(options)}, 4, monkeypatch)
-    compiled = fit({"options": options | {"compile_mode": mode}}, 4, monkeypatch)
+    compiled = fit({"options": dict(options), "compile": mode}, 4, monkeypatch)
     torch.testing.assert_close(compiled["weights"], plain["weights"])

@@ -14,8 +14,9 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import nn
 from torch.optim import LBFGS, SGD
 
-from lightning_template.engine.loops import execution, is_watched
+from lightning_template.engine.loops import execution
 from lightning_template.engine.loops.execution import ExecutionLoop
+from lightning_template.engine.loops.logged import StepLog
 
 
 def loop_of(trainer: Any, **fields: Any) -> Any:
@@ -115,7 +116,7 @@ def test_who_has_to_see_each_step_is_said_once(
     loop.trainer.is_global_zero = True
     for _ in range(2):
         assert loop._must_stay_single(fetcher) == bool(reasons)
-    said = [f"each step on its own, not 100 in one go: {', '.join(reasons)}"]
+    said = [f"one step per execution instead of 100, because of {', '.join(reasons)}"]
     assert caplog.messages == (said if reasons else [])
     iterates = _DataLoaderIterDataFetcher.__new__(_DataLoaderIterDataFetcher)
     assert loop._must_stay_single(iterates)
@@ -187,6 +188,11 @@ class Stepping(LightningModule):
         super().__init__()
         self.layer = nn.Linear(1, 1)
 
+    def training_step(self, *_: Any) -> None:
+        """Say below that it returns a loss."""
+
+    training_step.returns_loss = True  # type: ignore[attr-defined]
+
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
@@ -216,21 +222,29 @@ def test_a_plain_step_is_made_directly(changes: Any, expected: bool) -> None:
         precision_plugin=precision,
         strategy=changes.pop("strategy", SingleDeviceStrategy("cpu")),
     )
-    assert execution._steps_directly(trainer, Stepping) == expected
+    assert execution._steps_directly(trainer) == expected
 
 
 @pytest.mark.parametrize(
-    ("training", "is_inner", "is_last", "expected"),
-    [(True, False, False, True), (True, True, True, False), (False, False, True, True), (False, False, False, False)],
+    ("interval", "on_plateau", "on_epoch", "expected"),
+    [
+        ("epoch", True, None, False),
+        ("epoch", True, False, False),
+        ("epoch", True, True, True),
+        ("step", False, None, False),
+        ("step", True, None, True),
+    ],
 )
-def test_what_a_step_logs_is_read_outside_executions(
-    training: bool, is_inner: bool, is_last: bool, expected: bool
-) -> None:
-    trainer: Any = SimpleNamespace(
-        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(is_inner_step=is_inner)),
-        training=training,
-        _evaluation_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=is_last)),
-    )
-    assert is_watched(trainer) == expected
-    trainer.fit_loop.epoch_loop = SimpleNamespace()  # Lightning's own
-    assert is_watched(trainer) == (training or is_last)
+def test_an_inner_step_logs_what_is_read(interval: str, on_plateau: bool, on_epoch: Any, expected: bool) -> None:
+    calls = []
+    module: Any = SimpleNamespace(log=lambda *args, **kwargs: calls.append((args, kwargs)))
+    schedule = SimpleNamespace(interval=interval, reduce_on_plateau=on_plateau)
+    log = StepLog(trainer_of(lightning_module=module, lr_scheduler_configs=[schedule]))
+    own = module.log
+    with log.silent():
+        module.log("a", 1.0, on_epoch=on_epoch)
+        module.log("b", 2.0, True, None, None, on_epoch, "sum", sync_dist=True)
+    last = [(("b", 2.0, True, None, None, on_epoch, "sum"), {"sync_dist": True})] * expected
+    assert calls[1:] == last
+    assert len(calls) == 2 * expected
+    assert module.log is own

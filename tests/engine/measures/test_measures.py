@@ -46,8 +46,8 @@ def test_metrics_of_a_task_in_half_precision(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     outputs, targets = (10 * torch.randn(2, 3000, 1, generator=generator)).to(dtype)
     for batch, target in zip(outputs.split(100), targets.split(100), strict=True):
-        measures.add((batch.double() - target.double()).square().mean(), batch, target, task.predict)
-        measures.update(task.predict)
+        measures.update((batch.double() - target.double()).square().mean(), batch, target)
+        measures.flush()
     errors = outputs.double() - targets.double()
     found = measures.metrics.compute()
     assert found["val/mae"].item() == pytest.approx(errors.abs().mean().item(), rel=1e-5)
@@ -57,7 +57,7 @@ def test_metrics_of_a_task_in_half_precision(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", HALVES)
 def test_states_of_metrics_keep_their_precision(dtype: torch.dtype) -> None:
-    measures = Measures(MetricCollection({"mae": MeanAbsoluteError().set_dtype(torch.float64)}))
+    measures = Measures("val", MetricCollection({"mae": MeanAbsoluteError().set_dtype(torch.float64)}), nn.Identity())
     measures.to(dtype)
     (mae,) = measures.metrics.values()
     assert (mae.sum_abs_error.dtype, measures.loss.total.dtype) == (torch.float64, torch.float64)
@@ -82,12 +82,12 @@ def test_ranks_add_their_losses() -> None:
 
 
 def test_batches_whose_samples_differ_in_shape() -> None:
-    measures = Measures(MetricCollection({"mae": MeanAbsoluteError()}))
+    measures = Measures("val", MetricCollection({"mae": MeanAbsoluteError()}), nn.Identity())
     generator = torch.Generator().manual_seed(0)
     shapes = [(5, 3), (5, 4), (2, 3)]
     batches = [(torch.randn(shape, generator=generator), torch.randn(shape, generator=generator)) for shape in shapes]
     for outputs, targets in batches:
-        measures.add((outputs - targets).abs().mean(), outputs, targets, nn.Identity())
-    measures.update(nn.Identity())
+        measures.update((outputs - targets).abs().mean(), outputs, targets)
+    measures.flush()
     errors = torch.cat([(outputs - targets).abs().flatten() for outputs, targets in batches])
-    assert measures.metrics.compute()["mae"].item() == pytest.approx(errors.mean().item())
+    assert measures.metrics.compute()["val/mae"].item() == pytest.approx(errors.mean().item())

@@ -110,7 +110,10 @@ def test_what_is_expected_is_complete(expected: Outcome) -> None:
     assert expected[1].keys() >= names
 
 
-@pytest.mark.parametrize("hook", ["setup", "on_save_checkpoint", "on_load_checkpoint", "on_train_batch_end"])
+OF_THE_BASE = ["setup", "on_train_epoch_end", "on_validation_epoch_end", "on_test_epoch_end"]
+
+
+@pytest.mark.parametrize("hook", [*OF_THE_BASE, "on_save_checkpoint", "on_load_checkpoint", "on_train_batch_end"])
 def test_a_hook_may_be_overridden(hook: str, expected: Outcome, tmp_path: Path) -> None:
     counts: dict[str, int] = {}
     assert_same(overriding([hook], counts), expected, tmp_path / "last.ckpt")
@@ -135,8 +138,14 @@ class CallsSuper(RegressionTask):
     def setup(self, stage: str) -> None:
         super().setup(stage)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
+    def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
+
+    def on_validation_epoch_end(self) -> None:
+        super().on_validation_epoch_end()
+
+    def on_test_epoch_end(self) -> None:
+        super().on_test_epoch_end()
 
 
 class Mixin:
@@ -145,8 +154,11 @@ class Mixin:
     def setup(self, stage: str) -> None:
         self.stage = stage
 
+    def on_validation_epoch_end(self) -> None:
+        self.validated = True
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["mixin"] = True
+        checkpoint["mixin"] = self.validated
 
 
 class Mixed(Mixin, RegressionTask):

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from lightning_template.engine.libraries.lightning_trainer import should_log
-from lightning_template.engine.loops import Boundary
 
 
-class FiniteLoss(Boundary):
+class FiniteLoss(Callback):
     """Fails a run whose loss is not finite; looks at it whenever something is logged, and at the end of an epoch."""
+
+    every_execution = True
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -7,18 +7,17 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_template.engine.libraries.torchmetrics_private import attributes
-from lightning_template.engine.loops import Boundary
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 from lightning_template.engine.process.errors import one_line
 
 T = TypeVar("T")
 
-HOOKS = {name for name in dir(Boundary) if callable(getattr(Boundary, name)) and not name.startswith("_")}
+HOOKS = {name for name in dir(Callback) if callable(getattr(Callback, name)) and not name.startswith("_")}
 MAX_LENGTH = 300
 """Largest number of characters that are shown of an exception's message."""
 
@@ -59,12 +58,14 @@ class Guard:
             return None
 
 
-class Observer(Boundary):
+class Observer(Callback):
     """A callback that never ends a run: when one of its hooks fails, it does nothing for the rest of the run.
 
     A part that may fail on its own, such as a figure, goes through `guard`, so that the others stay. What calls a
     user's module does so within `untouched`.
     """
+
+    every_execution = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -12,6 +12,7 @@ from lightning_template.engine.cli.yaml_text import check_yaml
 NAMED_CALLBACKS = {
     "checkpoint": ("BestAndLast", "Keeps the best and the last checkpoint; null for none."),
     "dashboard": ("Dashboard", "Charts, hyper-parameters, texts and graph in TensorBoard; null for none."),
+    "executions": ("Executions", "Makes several training steps between two looks at the log; null for one."),
     "figures": ("Figures", "Figures of what the task predicts in TensorBoard; null for none."),
     "finite_loss": ("FiniteLoss", "Ends a run whose loss is not finite; null for none."),
     "monitor": ("StepMonitor", "Learning rate, gradient norm, speed and memory as curves; null for none."),

@@ -95,6 +95,16 @@ def tracing() -> AbstractContextManager[None]:
     return _jit_is_scripting()
 
 
+def given_hyper_parameters() -> Mapping[str, Any] | None:
+    """Return the plain arguments from YAML where `LightningCLI` constructs a module; they have no public name."""
+    if not known_version():
+        return None
+    from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters
+
+    given: Mapping[str, Any] | None = _given_hyperparameters.get()
+    return given
+
+
 def pop_instantiator(hyper_parameters: dict[str, Any]) -> str | None:
     """Remove from saved hyper-parameters, and return, the dotted path of what constructs the module from them.
 

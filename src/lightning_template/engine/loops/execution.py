@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_template.engine.loops.connectors import take_over_signals
-from lightning_template.engine.loops.resumable import Boundary, EpochLoop, FitLoop
+from lightning_template.engine.loops.logged import StepLog
+from lightning_template.engine.loops.resumable import EpochLoop, FitLoop
 
 MAX_SECONDS = 0.5
 """Longest time that the inner steps of an execution go on, so that progress bar and timer are served in time."""
@@ -77,65 +78,31 @@ def _as(loop_class: Any, loop: object) -> Any:
     return other
 
 
-def run_in_executions(
-    task: LightningModule, base: type[LightningModule], steps_per_execution: int, end_epoch: Callable[[], object]
-) -> None:
-    """Make the trainer of a task, which is about to fit it, go through the training batches in executions.
+def run_in_executions(trainer: Trainer, steps_per_execution: int) -> None:
+    """Make a trainer, which is about to fit, go through the training batches in executions.
 
     Args:
-        task: Task to be trained.
-        base: Class of the task whose `training_step` takes a batch and its index and returns the loss.
+        trainer: Trainer whose loops are made resumable too.
         steps_per_execution: Largest number of steps in an execution.
-        end_epoch: Called at the end of each epoch, which need not be the end of an execution.
     """
-    loop = resumable_loop(task.trainer)
-    loop.task = task
-    loop.base = base
-    loop.steps_per_execution = steps_per_execution
-    loop.end_epoch = end_epoch
-
-
-def is_watched(trainer: Trainer) -> bool:
-    """Tell whether anybody reads what the running step logs before the next step.
-
-    Nobody does within an execution, nor in an evaluation before its last batch.
-    """
-    if getattr(trainer.fit_loop.epoch_loop, "is_inner_step", False):
-        return False
-    return trainer.training or trainer._evaluation_loop.batch_progress.is_last_batch
+    resumable_loop(trainer).steps_per_execution = steps_per_execution
 
 
 class ExecutionLoop(EpochLoop):
     """The loop over the batches of an epoch, in executions."""
 
-    task: LightningModule | None = None
-    """Module that is trained in executions of more than one step."""
-    base: type[LightningModule]
-    steps_per_execution: int
-    end_epoch: Callable[[], object]
+    steps_per_execution = 1
+    """Largest number of steps in an execution."""
     automatic_optimization: "DirectOptimization"
-    is_inner_step = False
-    """Whether the running step is one that Lightning does not look at."""
     _announced = False
 
     def run(self, data_fetcher: _DataFetcher) -> None:
         """Go through the batches of an epoch."""
-        if self.trainer.lightning_module is not self.task:
-            self._lightning_does_all = True
-            self.automatic_optimization.is_direct = False
-            super().run(data_fetcher)
-            return
         self._lightning_does_all = self.steps_per_execution == 1 or self._must_stay_single(data_fetcher)
-        self.automatic_optimization.is_direct = not self._lightning_does_all and _steps_directly(
-            self.trainer, self.base
-        )
-        self._intervals = [
-            callback.every_n_steps
-            for callback in self.trainer.callbacks
-            if isinstance(callback, Boundary) and callback.every_n_steps
-        ]
+        self.automatic_optimization.is_direct = not self._lightning_does_all and _steps_directly(self.trainer)
+        self._intervals = list(_intervals(self.trainer))
+        self._step_log = StepLog(self.trainer)
         super().run(data_fetcher)
-        self.end_epoch()
 
     def advance(self, data_fetcher: _DataFetcher) -> None:
         """Make the training steps of an execution."""
@@ -146,20 +113,27 @@ class ExecutionLoop(EpochLoop):
             raise
 
     def _execute(self, data_fetcher: _DataFetcher) -> None:
-        trainer = self.trainer
         if not self._lightning_does_all:
-            deadline = self._deadline()
-            for _ in range(self._num_inner_steps()):
-                if time.monotonic() >= deadline:
-                    break
-                self._inner_step(data_fetcher)
-                if trainer.should_stop or self.must_stop:
+            with self._step_log.silent():
+                if self._inner_steps(data_fetcher):
                     return
-                if trainer.lr_scheduler_configs:
-                    self.update_lr_schedulers("step", update_plateau_schedulers=True)
-                if trainer.accumulate_grad_batches == 1 or not self._should_accumulate():
-                    self._batches_that_stepped += 1
         super().advance(data_fetcher)
+
+    def _inner_steps(self, data_fetcher: _DataFetcher) -> bool:
+        """Make all steps of an execution but the last one, and tell whether the run is to stop before that."""
+        trainer = self.trainer
+        deadline = self._deadline()
+        for _ in range(self._num_inner_steps()):
+            if time.monotonic() >= deadline:
+                break
+            self._inner_step(data_fetcher)
+            if trainer.should_stop or self.must_stop:
+                return True
+            if trainer.lr_scheduler_configs:
+                self.update_lr_schedulers("step", update_plateau_schedulers=True)
+            if trainer.accumulate_grad_batches == 1 or not self._should_accumulate():
+                self._batches_that_stepped += 1
+        return False
 
     def _must_stay_single(self, data_fetcher: _DataFetcher) -> bool:
         """Tell whether somebody has to see each step, and say who."""
@@ -173,7 +147,8 @@ class ExecutionLoop(EpochLoop):
             reasons.append("a loader without length")
         if reasons and not self._announced and trainer.is_global_zero:
             self._announced = True
-            _logger.info("each step on its own, not %d in one go: %s", self.steps_per_execution, ", ".join(reasons))
+            steps = self.steps_per_execution
+            _logger.info("one step per execution instead of %d, because of %s", steps, ", ".join(reasons))
         return bool(reasons)
 
     def _num_inner_steps(self) -> int:
@@ -207,7 +182,6 @@ class ExecutionLoop(EpochLoop):
     def _inner_step(self, data_fetcher: _DataFetcher) -> None:
         """Do what `advance` does, less what the module's docstring says."""
         trainer = self.trainer
-        self.is_inner_step = True
         batch = _next_batch(data_fetcher)
         batch_idx = self.batch_idx + 1
         batch = self._to_device(batch)
@@ -223,7 +197,6 @@ class ExecutionLoop(EpochLoop):
         if trainer.lr_scheduler_configs:
             self.update_lr_schedulers("step", update_plateau_schedulers=False)
         self.batch_progress.increment_completed()
-        self.is_inner_step = False
 
     def _to_device(self, batch: Any) -> Any:
         trainer = self.trainer
@@ -257,7 +230,7 @@ class DirectOptimization(_AutomaticOptimization):
         accumulate = trainer.accumulate_grad_batches
         task._current_fx_name = "training_step"  # for what the task may log
         with precision.train_step_context():
-            loss: Tensor = task.training_step(batch, batch_idx)  # type: ignore[assignment]  # that of the base class
+            loss: Tensor = task.training_step(batch, batch_idx)  # type: ignore[assignment]  # it `returns_loss`
         if batch_idx % accumulate == 0:
             progress.zero_grad.increment_ready()
             progress.zero_grad.increment_started()
@@ -292,11 +265,21 @@ def _next_batch(data_fetcher: _DataFetcher) -> Any:
     return next(loaders._iterator.iterators[0])
 
 
+def _intervals(trainer: Any) -> Iterable[int]:
+    """Yield the numbers of optimizer steps at whose multiples a callback wants an execution to end."""
+    for callback in trainer.callbacks:
+        interval = getattr(callback, "every_n_steps", None)
+        if isinstance(interval, int) and interval > 0:
+            yield interval
+
+
 def _watchers(trainer: Any) -> Iterable[object]:
     """Yield who has to see each training step."""
     for callback in trainer.callbacks:
-        patient = isinstance(callback, (*CONTENT_WITH_EXECUTIONS, Boundary)) or (
-            isinstance(callback, ModelCheckpoint) and bool(callback.every_n_epochs)
+        patient = (
+            getattr(callback, "every_execution", False)
+            or isinstance(callback, CONTENT_WITH_EXECUTIONS)
+            or (isinstance(callback, ModelCheckpoint) and bool(callback.every_n_epochs))
         )
         if not patient and _overrides(callback, Callback, AROUND_A_STEP):
             yield callback
@@ -306,7 +289,7 @@ def _watchers(trainer: Any) -> Iterable[object]:
         yield trainer.profiler
 
 
-def _steps_directly(trainer: Any, base: type[LightningModule]) -> bool:
+def _steps_directly(trainer: Any) -> bool:
     """Tell whether a step is no more than batch, loss, gradients and optimizer."""
     precision, task = trainer.precision_plugin, trainer.lightning_module
     return (
@@ -315,7 +298,7 @@ def _steps_directly(trainer: Any, base: type[LightningModule]) -> bool:
         and getattr(precision, "scaler", None) is None
         and len(trainer.optimizers) == 1
         and not _needs_closure(trainer.optimizers[0])
-        and not _overrides(task, base, ["training_step"])
+        and getattr(task.training_step, "returns_loss", False)  # that of the template's base class
         and not _overrides(task, LightningModule, (*BEFORE_A_STEP, *WITHIN_A_STEP))
         and not (trainer.datamodule and _overrides(trainer.datamodule, LightningDataModule, BEFORE_A_STEP))
         and not any(_overrides(callback, Callback, WITHIN_A_STEP) for callback in trainer.callbacks)

@@ -1,6 +1,6 @@
-"""Metrics that are updated with several batches at once, and the mean loss."""
+"""Mean loss and metrics that are updated with several batches at once."""
 
-from lightning_template.engine.measures.measures import Measures
+from lightning_template.engine.measures.measures import Measures, per_stage
 from lightning_template.engine.measures.r2 import R2
 
-__all__ = ["R2", "Measures"]
+__all__ = ["R2", "Measures", "per_stage"]

@@ -21,8 +21,6 @@ class MeanLoss(Metric):
 
     total: Tensor
     num_samples: Tensor
-    is_logged = False
-    """Whether Lightning has it for this epoch; it resets what it has at the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,11 +36,6 @@ class MeanLoss(Metric):
         """
         self.total += (losses.to(self.total) * num_samples).sum()
         self.num_samples += num_samples.sum()
-
-    def reset(self) -> None:
-        """Start anew."""
-        super().reset()
-        self.is_logged = False
 
     def compute(self) -> Tensor:
         """Return the mean over all samples, a scalar in single precision."""

@@ -9,6 +9,8 @@ import signal
 from collections.abc import Iterable
 
 # Lines of jsonargparse's messages that repeat what is said elsewhere: every class may also be None, for example.
+_MOVED = {"steps_per_execution": "callbacks.executions.steps", "compile_mode": "callbacks.executions.compile_mode"}
+"""New places of options that tasks had."""
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Expected a <class 'NoneType'>", "Given value type:")
 
 
@@ -105,6 +107,8 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
         hint = (
             f": it is set in code, where {class_path} is defined or called" if first in known else nearest(first, known)
         )
+        if key == "model" and name in _MOVED:
+            hint = f": give `{_MOVED[name]}` instead"
         return f"`{key}.{name}` is not an option of {class_path}{hint}"
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
         return f"{where}: no {match[2]} in {match[1]}{nearest(match[2], dir(importlib.import_module(match[1])))}"

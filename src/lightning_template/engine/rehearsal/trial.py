@@ -98,8 +98,8 @@ def _run(trainer: Trainer, trial: SupervisedTask, stage: str, inputs: Tensor, ta
         )
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             raise ValueError(f"`model.loss` must return one number for a batch, got {_kind(loss)}")
-        measures.add(loss, outputs, targets, trial.predict)
-        measures.update(trial.predict)
+        measures.update(loss, outputs, targets)
+        measures.flush()
     return logged | {f"{stage}/loss", *map(str, measures.metrics.keys()), *(["train/loss_step"] * (stage == "train"))}
 
 

@@ -1,14 +1,13 @@
-"""Parts of a task that users need not read: factories of optimizers, hyper-parameters, completed hooks."""
+"""Parts of a task that users need not read: its base class, factories of optimizers, hyper-parameters."""
 
-from lightning_template.engine.tasks.factories import build_lr_scheduler, build_optimizer, check_factory
-from lightning_template.engine.tasks.hooks import complete_hooks
-from lightning_template.engine.tasks.hyper_parameters import constructor_frame, plain_values
+from lightning_template.engine.tasks.factories import build_optimizers, check_factories
+from lightning_template.engine.tasks.hyper_parameters import constructor_arguments, save_plain_hyperparameters
+from lightning_template.engine.tasks.module import TaskModule
 
 __all__ = [
-    "build_lr_scheduler",
-    "build_optimizer",
-    "check_factory",
-    "complete_hooks",
-    "constructor_frame",
-    "plain_values",
+    "TaskModule",
+    "build_optimizers",
+    "check_factories",
+    "constructor_arguments",
+    "save_plain_hyperparameters",
 ]

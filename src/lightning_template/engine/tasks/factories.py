@@ -6,12 +6,50 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from lightning_template.engine.tasks.module import TaskModule
+
 RATES = ("lr", "max_lr", "base_lr", "min_lr", "eta_min")
 """Arguments of torch's optimizers and schedules that are learning rates."""
+
+
+def check_factories(optimizer: object, lr_scheduler: object) -> None:
+    """Check the functions that make a task's optimizer and, unless it is None, its schedule, see `check_factory`."""
+    check_factory("optimizer", optimizer)
+    if lr_scheduler is not None:
+        check_factory("lr_scheduler", lr_scheduler)
+
+
+def build_optimizers(
+    task: TaskModule,
+    optimizer: OptimizerCallable,
+    lr_scheduler: LRSchedulerCallable | None,
+    interval: Literal["epoch", "step"],
+) -> OptimizerLRScheduler:
+    """Make what `configure_optimizers` of a task returns.
+
+    Args:
+        task: Task, whose parameters that require gradients are trained.
+        optimizer: Makes the optimizer.
+        lr_scheduler: Makes the schedule, if there is one.
+        interval: Whether the schedule steps after each epoch or after each optimizer step.
+
+    Raises:
+        ValueError: If a factory refuses its arguments, see `build_lr_scheduler`.
+    """
+    made = build_optimizer(optimizer, (weight for weight in task.parameters() if weight.requires_grad))
+    if lr_scheduler is None:
+        return made
+    num_steps = task.trainer.max_epochs if interval == "epoch" else task.trainer.estimated_stepping_batches
+    schedule = build_lr_scheduler(lr_scheduler, made, num_steps, task.mode)
+    return {
+        "optimizer": made,
+        "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": task.monitor},
+    }
 
 
 def check_factory(name: str, factory: object) -> None:

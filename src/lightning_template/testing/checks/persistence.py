@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from lightning_template.engine.libraries.torch_private import tree_leaves, tree_map
+from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.batches import forward_arguments, num_samples, take
 from lightning_template.testing.callbacks import SameNumbers
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
@@ -36,13 +37,14 @@ def arguments_are_saved(subject: Subject) -> None:
     names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     if not parameters:
         raise CheckSkipped("the constructor takes no arguments")
-    if missing := [name for name in names if name not in task.hparams]:
+    arguments = constructor_arguments(task)
+    if missing := [name for name in names if name not in arguments]:
         raise CheckFailed(
             f"the constructor's {list_names(missing)} is not saved, so a checkpoint does not say how to make its task: "
             "call `save_hyperparameters()` in the constructor, without `ignore`"
         )
     for name in names:
-        saved, used = task.hparams[name], getattr(task, name, None)
+        saved, used = arguments[name], getattr(task, name, None)
         if isinstance(saved, int | float | str) and isinstance(used, int | float | str) and saved != used:
             raise CheckFailed(
                 f"`{name}` was given as {saved!r} and the task uses {used!r}: the constructor does not use its argument"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 from torch.optim import Optimizer
 
-from lightning_template.tasks import SupervisedTask
+from lightning_template.engine.callbacks.executions import Executions
 from lightning_template.testing.batches import pair
 from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
@@ -135,15 +135,12 @@ def steps_per_execution_changes_nothing(subject: Subject) -> None:
     states = {}
     for steps in (1, MAX_BATCHES):
         task = subject.task()
-        if not isinstance(task, SupervisedTask):
-            raise CheckSkipped("the task has no `steps_per_execution`: it is no SupervisedTask")
-        task.steps_per_execution = steps
-        subject.fit(task, subject.train_batches * MAX_BATCHES)
+        subject.fit(task, subject.train_batches * MAX_BATCHES, callbacks=[Executions(steps)])
         states[steps] = state(task)
     require_equal_states(
         states[1],
         states[MAX_BATCHES],
-        f"with `steps_per_execution` {MAX_BATCHES} instead of 1",
+        f"with `callbacks.executions.steps` {MAX_BATCHES} instead of 1",
         "a step depends on what is logged or displayed",
     )
 

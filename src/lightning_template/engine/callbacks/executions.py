@@ -1,0 +1,53 @@
+"""Training in executions of several steps."""
+
+from typing import Literal
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+
+from lightning_template.engine.loops import run_in_executions
+
+
+class Executions(Callback):
+    """Makes several training steps in an execution, which ends with hooks, log and progress bar.
+
+    Weights, logged values and checkpoints are those of single steps; small networks train several times faster. Where
+    a callback or the task has to see each step, an execution is one step, and a line says why. A callback whose
+    `on_train_batch_start` and `on_train_batch_end` may be called for the last step of an execution alone says so by a
+    class attribute `every_execution = True`; with an attribute `every_n_steps` too, executions end at multiples of it.
+
+    Args:
+        steps: Largest number of steps in an execution.
+        compile_mode: How `torch.compile` compiles the task's `network`, if at all; "reduce-overhead" uses CUDA graphs.
+
+    Raises:
+        ValueError: If `steps` is less than 1.
+    """
+
+    def __init__(
+        self, steps: int = 50, compile_mode: Literal["default", "reduce-overhead", "max-autotune"] | None = None
+    ) -> None:
+        if steps < 1:
+            raise ValueError(f"`steps` must be at least 1, got {steps}")
+        self.steps = steps
+        self.compile_mode = compile_mode
+        self._compiled: nn.Module | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Prepare network and loops.
+
+        Raises:
+            ValueError: If there is no `network` to compile.
+        """
+        if self.compile_mode is not None:
+            self._compile(pl_module)
+        if stage == "fit":
+            run_in_executions(trainer, self.steps)
+
+    def _compile(self, module: LightningModule) -> None:
+        network = getattr(module, "network", None)
+        if not isinstance(network, nn.Module):
+            raise ValueError(f"`compile_mode` compiles `network`, which {type(module).__name__} does not have")
+        if network is not self._compiled:
+            network.compile(mode=self.compile_mode)  # in place: checkpoints are those of the network as it is
+            self._compiled = network

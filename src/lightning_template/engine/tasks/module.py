@@ -1,0 +1,44 @@
+"""The LightningModule that bases of tasks derive from."""
+
+from abc import ABC
+from typing import Any, ClassVar, Literal
+
+from lightning.pytorch import LightningModule
+
+from lightning_template.engine.measures import Measures
+from lightning_template.engine.tasks.hooks import complete_hooks
+
+
+class TaskModule(LightningModule, ABC):
+    """A LightningModule whose subclasses may override hooks without `super()`, and call steps without a Trainer.
+
+    This class and its direct subclasses are bases. The hooks that they define, `setup` and all `on_...`, run before
+    those that override them further down. A hook runs twice where it is called by `super()` too, and must allow it.
+
+    The `training_step` of a direct subclass takes a batch and its index and returns the loss.
+    """
+
+    monitor: ClassVar[str]
+    mode: ClassVar[Literal["min", "max"]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if TaskModule in cls.__bases__ and "training_step" in vars(cls):
+            cls.training_step.returns_loss = True  # type: ignore[attr-defined]  # an execution calls it directly
+        for base in cls.__mro__[1:]:
+            if base is TaskModule or TaskModule in base.__bases__:
+                complete_hooks(cls, base)
+
+    def setup(self, stage: str) -> None:
+        """Discard what an interrupted run has left in the measures."""
+        for part in self.modules():
+            if isinstance(part, Measures):
+                part.reset()
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        """Log as Lightning does; without a Trainer, as in a test of a step, do nothing."""
+        try:
+            self.trainer  # noqa: B018  # raises where there is none
+        except RuntimeError:
+            return
+        super().log(*args, **kwargs)
