@@ -36,6 +36,14 @@ MISTAKES = {
         ["fit", *OLS, "--config", "nested.yaml"],
         "`model.optimizer.lrr` is not an option of torch.optim.LBFGS, did you mean lr?",
     ),
+    "steps per execution where they were": (
+        ["fit", *OLS, "--model.steps_per_execution", "2"],
+        "RegressionTask: give `callbacks.executions.steps` instead",
+    ),
+    "a compile mode where it was, in YAML": (
+        ["fit", *OLS, "--config", "moved.yaml"],
+        "RegressionTask: give `callbacks.executions.compile_mode` instead",
+    ),
     "typo in a callback": (["fit", *OLS, "--callbacks.checkpoin", "null"], "did you mean callbacks.checkpoint?"),
     "wrong type": (["fit", *OLS, "--trainer.max_epochs", "many"], "`trainer.max_epochs` must be int, got many"),
     "wrong type in a class": (["fit", *OLS, "--data.batch_size", "x"], "`data.batch_size` must be int, got x"),
@@ -158,6 +166,7 @@ def files(workspace: Path) -> Path:
     (workspace / "outer.yaml").write_text("model: circle.yaml\n")
     (workspace / "list.yaml").write_text("- model\n")
     (workspace / "trainer.yaml").write_text("trainer: {max_epoch: 1}\n")
+    (workspace / "moved.yaml").write_text("model: {init_args: {compile_mode: default}}\n")
     (workspace / "nested.yaml").write_text("model: {init_args: {optimizer: {init_args: {lrr: 1}}}}\n")
     return workspace
 
