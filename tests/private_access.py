@@ -12,8 +12,8 @@ import lightning.pytorch  # noqa: F401  # when tests are collected: it changes t
 
 BY_NAME = {"getattr", "setattr", "hasattr", "delattr", "pop", "get"}
 """Calls that take a name as a string."""
-PUBLIC = {"os._exit"}
-"""Documented in spite of its name."""
+PUBLIC = {"_exit", "_asdict", "_fields", "_replace"}
+"""Names of the standard library, of `os` and named tuples, that are documented in spite of their underscore."""
 OWN = "lightning_template"
 
 
@@ -31,7 +31,7 @@ def private_accesses(path: Path, module: str) -> list[str]:
             found += _of_class(node, getattr(importlib.import_module(module), node.name))
         else:
             found += [ast.unparse(part) for part in ast.walk(node) if _is_private(part) and _is_of_self(part)]
-    return sorted({*found} - PUBLIC)
+    return sorted({*found})
 
 
 def _of_any(node: ast.AST) -> Iterator[str]:
@@ -60,7 +60,8 @@ def _of_class(node: ast.ClassDef, cls: type) -> Iterator[str]:
 
 
 def _hides(name: str) -> bool:
-    return any(part.startswith("_") and part != "_" and not part.startswith("__") for part in name.split("."))
+    hidden = [part for part in name.split(".") if part.startswith("_") and not part.startswith("__")]
+    return not PUBLIC.union("_").issuperset(hidden)
 
 
 def _names_private(node: ast.AST) -> bool:

@@ -227,14 +227,14 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
         Executions(steps_per_execution, made.pop("compile", None)),
     ]
     num_inner = 0
-    inner_step = ExecutionLoop._inner_step
+    inner_step = ExecutionLoop.inner_step
 
     def counted(self: ExecutionLoop, data_fetcher: Any) -> None:
         nonlocal num_inner
         num_inner += 1
         inner_step(self, data_fetcher)
 
-    monkeypatch.setattr(ExecutionLoop, "_inner_step", counted)
+    monkeypatch.setattr(ExecutionLoop, "inner_step", counted)
     monkeypatch.setattr("lightning_template.engine.loops.execution.MAX_SECONDS", 60.0)
     torch.manual_seed(0)
     network = options.pop("network", Net)()

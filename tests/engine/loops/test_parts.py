@@ -14,9 +14,10 @@ from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import nn
 from torch.optim import LBFGS, SGD
 
-from lightning_template.engine.loops import execution
+from lightning_template.engine.libraries import lightning_loops
+from lightning_template.engine.loops import execution, watchers
 from lightning_template.engine.loops.execution import ExecutionLoop
-from lightning_template.engine.loops.logged import StepLog
+from lightning_template.engine.loops.step_log import StepLog
 
 
 def loop_of(trainer: Any, **fields: Any) -> Any:
@@ -111,15 +112,15 @@ def test_who_has_to_see_each_step_is_said_once(
     caplog.set_level("INFO", "lightning_template")
     loop, fetcher = loop_of(trainer_of(**fields)), SimpleNamespace()
     loop.trainer.is_global_zero = False
-    assert loop._must_stay_single(fetcher) == bool(reasons)
+    assert loop._is_watched(fetcher) == bool(reasons)
     assert caplog.messages == []  # the first rank speaks for all
     loop.trainer.is_global_zero = True
     for _ in range(2):
-        assert loop._must_stay_single(fetcher) == bool(reasons)
+        assert loop._is_watched(fetcher) == bool(reasons)
     said = [f"one step per execution instead of 100, because of {', '.join(reasons)}"]
     assert caplog.messages == (said if reasons else [])
     iterates = _DataLoaderIterDataFetcher.__new__(_DataLoaderIterDataFetcher)
-    assert loop._must_stay_single(iterates)
+    assert loop._is_watched(iterates)
 
 
 class Fetcher:
@@ -142,7 +143,7 @@ class Fetcher:
 )
 def test_a_batch_of_one_loader_comes_without_a_detour(loaders: Any, length: int | None, expected: str) -> None:
     fetcher: Any = Fetcher(loaders, length)
-    assert execution._next_batch(fetcher) == expected
+    assert lightning_loops.next_batch(fetcher) == expected
     counts = (fetcher.fetched, fetcher.combined_loader._iterator._idx)
     assert counts == ((6, 5) if expected == "direct" else (5, 4))
 
@@ -222,7 +223,7 @@ def test_a_plain_step_is_made_directly(changes: Any, expected: bool) -> None:
         precision_plugin=precision,
         strategy=changes.pop("strategy", SingleDeviceStrategy("cpu")),
     )
-    assert execution._steps_directly(trainer) == expected
+    assert watchers.steps_directly(trainer) == expected
 
 
 @pytest.mark.parametrize(

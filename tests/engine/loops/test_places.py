@@ -11,7 +11,8 @@ from torch import nn
 from torchmetrics import CatMetric, MeanMetric
 
 from lightning_template.engine.loops import metric_state, resumable, workers
-from lightning_template.engine.loops.resumable import Boundary, EpochLoop
+from lightning_template.engine.loops.boundary import Boundary
+from lightning_template.engine.loops.resumable import EpochLoop
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 
@@ -53,8 +54,8 @@ def order(calls: list[str]) -> Any:
 )
 def test_a_loader_goes_on_at_once_if_it_can(make: Any, expected: list[str]) -> None:
     fetcher: Any = Fetcher()
-    combined = SimpleNamespace(flattened=make(order(fetcher.calls)))
-    loop_of(fit_loop=SimpleNamespace(_combined_loader=combined))._go_to(3, fetcher)
+    fetcher.combined_loader = SimpleNamespace(flattened=make(order(fetcher.calls)))
+    loop_of()._go_to(3, fetcher)
     assert fetcher.calls == expected
 
 
@@ -202,7 +203,7 @@ def test_the_death_of_a_worker_is_told_unless_a_signal_came(
         told.append(number)
         raise DIED
 
-    monkeypatch.setattr(workers, "_set_SIGCHLD_handler", lambda: signal.signal(signal.SIGCHLD, of_torch))
+    monkeypatch.setattr(workers, "watch_workers", lambda: signal.signal(signal.SIGCHLD, of_torch))
     with workers.patient_with_workers():
         if received:
             signal.raise_signal(signal.SIGCHLD)
@@ -216,7 +217,7 @@ def test_the_death_of_a_worker_is_told_unless_a_signal_came(
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
     other = SimpleNamespace(current_thread=lambda: "another", main_thread=lambda: "main")
     monkeypatch.setattr(workers, "threading", other)
-    monkeypatch.setattr(workers, "_set_SIGCHLD_handler", lambda: pytest.fail("no thread but the main one may"))
+    monkeypatch.setattr(workers, "watch_workers", lambda: pytest.fail("no thread but the main one may"))
     with workers.patient_with_workers():
         assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 

@@ -23,7 +23,7 @@ from lightning_template.callbacks import BestAndLast
 from lightning_template.engine.batches import BatchOrder
 from lightning_template.engine.loops import metric_state, resumable
 from lightning_template.engine.loops import random_state as states
-from lightning_template.engine.loops.resumable import Boundary
+from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.workers import is_death_of_a_worker
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals

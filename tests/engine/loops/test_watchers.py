@@ -13,8 +13,8 @@ from torch import nn
 from torch.optim import SGD
 
 from lightning_template.datamodules import LineDataModule
-from lightning_template.engine.loops.execution import _intervals, _steps_directly, _watchers
-from lightning_template.engine.loops.resumable import Boundary
+from lightning_template.engine.loops.boundary import Boundary
+from lightning_template.engine.loops.watchers import step_intervals, steps_directly, watchers
 from lightning_template.tasks import RegressionTask
 
 OF_A_BATCH = ["on_train_batch_start", "on_train_batch_end"]
@@ -52,44 +52,44 @@ def test_a_plain_run_needs_nobody() -> None:
     for datamodule in (LineDataModule(), None):
         plain = trainer()
         plain.datamodule = datamodule
-        assert _steps_directly(plain)
-        assert list(_watchers(plain)) == []
+        assert steps_directly(plain)
+        assert list(watchers(plain)) == []
 
 
 @pytest.mark.parametrize("hook", OF_A_BATCH)
 def test_hooks_of_a_batch_see_each_step(hook: str) -> None:
     callback, task = having(Callback, hook), having(RegressionTask, hook, **MADE_OF)
-    assert list(_watchers(trainer(callback=callback))) == [callback]
-    assert list(_watchers(trainer(task=task))) == [task]
+    assert list(watchers(trainer(callback=callback))) == [callback]
+    assert list(watchers(trainer(task=task))) == [task]
 
 
 @pytest.mark.parametrize("hook", OF_A_BATCH)
 def test_a_callback_may_be_content_with_executions(hook: str) -> None:
     callback = having(Callback, hook)
     callback.every_execution = True
-    assert list(_watchers(trainer(callback=callback))) == []
-    assert list(_watchers(trainer(callback=having(Boundary, hook)))) != []  # a boundary is another thing
+    assert list(watchers(trainer(callback=callback))) == []
+    assert list(watchers(trainer(callback=having(Boundary, hook)))) != []  # a boundary is another thing
 
 
 @pytest.mark.parametrize(("interval", "expected"), [(7, [7]), (None, []), (0, []), ("7", [])])
 def test_a_callback_may_ask_for_an_interval(interval: Any, expected: list[int]) -> None:
     callback: Any = Callback()
     callback.every_n_steps = interval
-    assert list(_intervals(trainer(callback=callback))) == expected
+    assert list(step_intervals(trainer(callback=callback))) == expected
 
 
 @pytest.mark.parametrize("hook", OF_ITS_TRANSFER)
 def test_hooks_of_a_transfer_are_called(hook: str) -> None:
-    assert not _steps_directly(trainer(data=having(LineDataModule, hook)))
-    assert not _steps_directly(trainer(task=having(RegressionTask, hook, **MADE_OF)))
+    assert not steps_directly(trainer(data=having(LineDataModule, hook)))
+    assert not steps_directly(trainer(task=having(RegressionTask, hook, **MADE_OF)))
 
 
 @pytest.mark.parametrize("hook", OF_ITS_GRADIENTS)
 def test_hooks_within_a_step_are_called(hook: str) -> None:
-    assert not _steps_directly(trainer(callback=having(Callback, hook)))
+    assert not steps_directly(trainer(callback=having(Callback, hook)))
 
 
 @pytest.mark.parametrize("hook", OF_ITS_GRADIENTS + OF_A_TASK)
 def test_what_a_task_does_otherwise_is_called(hook: str) -> None:
     task = having(RegressionTask, hook, **MADE_OF)
-    assert not _steps_directly(trainer(task=task))
+    assert not steps_directly(trainer(task=task))

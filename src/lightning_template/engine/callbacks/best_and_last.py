@@ -15,7 +15,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.callbacks.watched import AUTO, Mode, choose, is_better, mode_of, why_none
 from lightning_template.engine.libraries.lightning_trainer import logged_in_validation
-from lightning_template.engine.loops import Boundary, resumable_loop
+from lightning_template.engine.loops import Boundary, make_resumable
 from lightning_template.engine.runs.digests import is_whole
 from lightning_template.engine.runs.directories import METRICS_FILE, update_json
 from lightning_template.engine.runs.files import replacing
@@ -73,7 +73,7 @@ class BestAndLast(Boundary, Checkpoint):
         if stage != "fit":
             return
         self._take_from(pl_module)
-        resumable_loop(trainer)
+        make_resumable(trainer)
         self._saved_at = time.monotonic()
 
     def _take_from(self, pl_module: LightningModule) -> None:

@@ -1,12 +1,10 @@
-"""Lightning's private parts that answer signals and look for checkpoints of SLURM jobs, and what takes their place."""
+"""Signals and checkpoints of SLURM jobs, which a run answers in Lightning's place."""
 
 from functools import partial
-from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
-from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+from lightning_template.engine.libraries.lightning_trainer import known_version
 from lightning_template.engine.loops.workers import stopping_with_workers
 
 
@@ -14,27 +12,12 @@ def take_over_signals(trainer: Trainer) -> None:
     """Leave signals to `StopSignals`, and have a trainer load no checkpoint that it was not told to load.
 
     On SLURM, Lightning answers SIGUSR1 with a checkpoint in the working directory, from which every later run there
-    starts (Lightning issue 12369).
+    starts (Lightning issue 12369). An unknown version's answers stay.
     """
-    trainer._signal_connector.__class__ = _NoSignals
-    trainer._checkpoint_connector.__class__ = _NoSearch
-    trainer._run_stage = partial(_run_stage, trainer)  # type: ignore[method-assign]
+    if not known_version():
+        return
+    from lightning_template.engine.libraries.lightning_connectors import exchange_connectors, run_stages_within
 
-
-def _run_stage(trainer: Trainer) -> Any:
-    """Run what Lightning runs: a worker may die in the sanity check or an evaluation too."""
-    with stopping_with_workers(trainer):
-        return Trainer._run_stage(trainer)
-
-
-class _NoSignals(_SignalConnector):
-    """Handles no signal."""
-
-    def register_signal_handlers(self) -> None:
-        """Do nothing."""
-
-
-class _NoSearch(_CheckpointConnector):
-    """Loads what it is told to."""
-
-    _hpc_resume_path = None
+    exchange_connectors(trainer)
+    # A worker may die in the sanity check or an evaluation too.
+    run_stages_within(trainer, partial(stopping_with_workers, trainer))

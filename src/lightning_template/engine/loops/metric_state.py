@@ -1,4 +1,4 @@
-"""What the metrics within a module have seen so far, as plain values."""
+"""The states of the metrics within a module, saved and restored as plain values."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ import torch
 from torch import nn
 from torchmetrics import Metric, MetricCollection
 
+from lightning_template.engine.libraries.torchmetrics_private import set_update_count
+
 
 def dump_metrics(module: nn.Module) -> dict[str, Any]:
-    """Return what the metrics within a module have seen, by their names."""
+    """Return the states of the metrics within a module, by the names of the metrics."""
     for part in module.modules():
         if isinstance(part, MetricCollection):
             part.items()  # brings metrics that share their sums with another up to date
@@ -20,17 +22,17 @@ def dump_metrics(module: nn.Module) -> dict[str, Any]:
 
 
 def _dump(metric: Metric) -> dict[str, Any]:
-    state = {name: _on_cpu(getattr(metric, name)) for name in metric._defaults}
-    state[""] = metric._update_count
+    state = {name: _on_cpu(getattr(metric, name)) for name in metric.metric_state}
+    state[""] = metric.update_count
     return state
 
 
 def load_metrics(module: nn.Module, states: dict[str, Any]) -> None:
-    """Give the metrics within a module what `dump_metrics` returned."""
+    """Restore what `dump_metrics` returned."""
     for name, state in states.items():
         part = module.get_submodule(name)
         if isinstance(part, Metric):
-            part._update_count = state.pop("")
+            set_update_count(part, state.pop(""))
             for key, value in state.items():
                 setattr(part, key, _to(value, part.device))
         else:

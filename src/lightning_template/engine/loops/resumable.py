@@ -12,11 +12,9 @@ made anew each epoch come again), and Lightning's mean over an epoch of what a t
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loops.fetchers import _DataFetcher
-from lightning.pytorch.loops.fit_loop import _FitLoop
-from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 
+from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, BaseFitLoop, DataFetcher
+from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 from lightning_template.engine.loops.workers import GRACE, is_death_of_a_worker, stopping_with_workers
@@ -24,24 +22,7 @@ from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 
 
-class Boundary(Callback):
-    """A callback that acts where a run can be stopped and resumed, such as to save a checkpoint."""
-
-    every_n_steps: int | None = None
-    """Number of optimizer steps after which there must be a boundary."""
-
-    def on_boundary(self, trainer: Trainer, pl_module: LightningModule, epoch_ended: bool, stops: bool) -> None:
-        """Do what is due between two steps.
-
-        Args:
-            trainer: Trainer that trains.
-            pl_module: Module that it trains.
-            epoch_ended: Whether an epoch is over, with all hooks and schedules; otherwise it goes on.
-            stops: Whether the run stops here because it got a signal.
-        """
-
-
-class FitLoop(_FitLoop):
+class FitLoop(BaseFitLoop):
     """Lightning's loop over epochs, with a boundary after each."""
 
     epoch_loop: "EpochLoop"
@@ -62,7 +43,7 @@ class FitLoop(_FitLoop):
         Raises:
             ValueError: If there are none; Lightning would train nothing and report success.
         """
-        if self._combined_loader is None or self._should_reload_train_dl:
+        if self.loads_data:
             self.epoch_loop.keep_random_state()
         super().setup_data()
         if self.max_batches == 0 and self.trainer.limit_train_batches != 0:
@@ -74,7 +55,7 @@ class FitLoop(_FitLoop):
             self.epoch_loop.restore_random_state()
         super().on_advance_start()
         if self.epoch_loop.resumes:
-            self._restarting = False  # it would withhold the end of this epoch from a schedule that waits for plateaus
+            self.finish_restart()  # it would withhold the end of this epoch from a schedule that waits for plateaus
 
     def on_advance_end(self) -> None:
         """End an epoch."""
@@ -82,7 +63,7 @@ class FitLoop(_FitLoop):
         self.epoch_loop.reach_boundary(epoch_ended=True)
 
 
-class EpochLoop(_TrainingEpochLoop):
+class EpochLoop(BaseEpochLoop):
     """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
 
     _random_state_before: dict[str, Any] | None = None  # of the data: their order may be drawn from it
@@ -111,7 +92,7 @@ class EpochLoop(_TrainingEpochLoop):
     def restore_callback_metrics(self) -> None:
         """Have callbacks and schedules see the metrics of the checkpoint until there are new ones."""
         if self._resumed is not None:
-            self.trainer._logger_connector._callback_metrics.update(self._resumed["callback_metrics"])
+            self.restore_metrics(self._resumed["callback_metrics"])
 
     def restore_random_state(self) -> None:
         """Go on with the random numbers of the checkpoint."""
@@ -127,7 +108,7 @@ class EpochLoop(_TrainingEpochLoop):
         if self._resumed is None or self._resumed["between_epochs"]:
             super().reset()
 
-    def on_run_start(self, data_fetcher: _DataFetcher) -> None:
+    def on_run_start(self, data_fetcher: DataFetcher) -> None:
         """Find the place in the data."""
         resumed = self._resumed
         if resumed is None:
@@ -152,10 +133,10 @@ class EpochLoop(_TrainingEpochLoop):
         if data_fetcher.length is not None:
             data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
 
-    def on_advance_end(self, data_fetcher: _DataFetcher) -> None:
+    def on_advance_end(self, data_fetcher: DataFetcher) -> None:
         """Do what is due after a step."""
         super().on_advance_end(data_fetcher)
-        if not self._num_ready_batches_reached() and not self._should_accumulate():
+        if not self.has_seen_all_batches and not self.has_pending_gradients:
             self.reach_boundary(epoch_ended=False)
 
     def reach_boundary(self, epoch_ended: bool) -> None:
@@ -191,7 +172,7 @@ class EpochLoop(_TrainingEpochLoop):
         if progress.ready != progress.completed or not is_death_of_a_worker(error):  # a step was begun
             return
         if stop_signals.comes_within(GRACE):
-            if self.must_stop and not self._should_accumulate():
+            if self.must_stop and not self.has_pending_gradients:
                 self.reach_boundary(epoch_ended=False)
         elif isinstance(error, ConnectionError):  # it died while it handed over a batch
             raise RuntimeError("a worker of a DataLoader was killed, perhaps because memory ran out") from error
@@ -228,14 +209,12 @@ class EpochLoop(_TrainingEpochLoop):
                 f"{self.trainer.world_size}: give as many `trainer.devices`"
             )
 
-    def _go_to(self, position: int, data_fetcher: _DataFetcher) -> None:
+    def _go_to(self, position: int, data_fetcher: DataFetcher) -> None:
         """Have the loader go on after `position` batches: at once if it can, otherwise by loading them again."""
-        combined = self.trainer.fit_loop._combined_loader
-        assert combined is not None
-        loader = combined.flattened[0]
-        orders = [getattr(loader, name, None) for name in ("batch_sampler", "sampler")]
+        loaders = data_fetcher.combined_loader.flattened
+        orders = [getattr(loaders[0], name, None) for name in ("batch_sampler", "sampler")]
         start_at = next((order.start_at for order in orders if order is not None and hasattr(order, "start_at")), None)
-        if len(combined.flattened) == 1 and start_at is not None:
+        if len(loaders) == 1 and start_at is not None:
             start_at(position)
             iter(data_fetcher)
         else:

@@ -1,4 +1,4 @@
-"""Deaths of a DataLoader's workers: torch's private parts that tell of them, and whether a signal asked for them."""
+"""Deaths of a DataLoader's workers: whether a signal asked for them."""
 
 import signal
 import threading
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lightning.pytorch import Trainer
-from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
+from lightning_template.engine.libraries.torch_private import watch_workers
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 
@@ -47,7 +47,7 @@ def patient_with_workers() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
         return
-    _set_SIGCHLD_handler()  # otherwise the first loader that starts workers would replace ours
+    watch_workers()  # otherwise the first loader that starts workers would replace ours
     before = signal.getsignal(signal.SIGCHLD)
 
     def judge(number: int, frame: FrameType | None) -> None:

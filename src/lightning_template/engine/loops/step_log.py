@@ -1,16 +1,10 @@
-"""What a validation logged, and what the inner steps of an execution need not log."""
+"""The `log` of a module within an execution."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Trainer
-
-
-def logged_in_validation(trainer: Trainer) -> list[str]:
-    """Return the names of what the latest validation of a fit logged as callbacks see it."""
-    results = trainer.fit_loop.epoch_loop.val_loop._results
-    return list(results.metrics(on_step=False)["callback"])
 
 
 class StepLog:
