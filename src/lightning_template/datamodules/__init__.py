@@ -1,4 +1,4 @@
-"""Datamodules: where the data come from, how they are verified and split, and in what order they are batched."""
+"""Data modules: each loads one kind of data; split, order and batches are those of `InMemoryDataModule`."""
 
 from lightning_template.datamodules.fashion_mnist import FashionMNISTDataModule
 from lightning_template.datamodules.image_folder import ImageFolderDataModule

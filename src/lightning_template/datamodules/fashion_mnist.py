@@ -20,8 +20,8 @@ class FashionMNISTDataModule(InMemoryDataModule):
     Source: https://github.com/zalandoresearch/fashion-mnist
 
     Args:
-        data_dir: Folder that holds `FashionMNIST/raw/` with the four IDX files, gzipped or not. What is missing is
-            fetched into it; what is there is verified, and needs no write access.
+        data_dir: Folder that holds `FashionMNIST/raw/` with the four IDX files, gzipped or not. Missing files are
+            downloaded into it; existing ones are verified, and may be read-only.
         normalize: Whether pixels get mean 0 and standard deviation 1 over the training set; otherwise they lie in
             [0, 1].
     """
@@ -70,7 +70,7 @@ class FashionMNISTDataModule(InMemoryDataModule):
         return {name: DataDigest(str(self.data_dir), checksum) for name, checksum in files.CHECKSUMS.items()}
 
     def file_reader(self) -> ImageReader:
-        """Return what reads images; they keep their proportions, with black beside them as in the data."""
+        """Return a reader of images; a whole image is fitted in, with black beside it as in the data."""
         return ImageReader(self.input_shape, whole=True, needs_setup=False)
 
     def transform(self, inputs: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from lightning_template.engine.batches import Inputs, Samples
 from lightning_template.engine.files import ClassFolders, DataDigest, ImageReader
 
 MAX_MEASURED = 10_000
-"""Number of training images, evenly spread, whose mean and standard deviation stand for those of all."""
+"""Largest number of training images, evenly spread, whose mean and standard deviation are measured."""
 
 _logger = logging.getLogger(__name__)
 
@@ -22,14 +22,14 @@ class ImageFolderDataModule(NormalizedDataModule):
 
     The folders lie in `data_dir`, or in its folders `train`, `test` and `val`, of which the last two may be left out.
     Classes are the folders' names in alphabetical order. Images that take more memory than `memory_limit` are decoded
-    anew for each batch, to the same numbers, by `num_workers` processes if there are any; a file that cannot be read
-    then shows when its batch comes.
+    again for each batch, to the same numbers, by `num_workers` processes if there are any. A file that cannot be read
+    then fails when its batch comes.
 
     Args:
         data_dir: Folder that holds the folders.
         image_size: Height and width that all images are stretched to, in pixels; one number for both.
         channels: 1 for grey images, 3 for RGB; all are converted.
-        memory_limit: Bytes of decoded images, one for each pixel and channel, that may be kept in memory.
+        memory_limit: Bytes of decoded images, one for each pixel and channel, that may be stored in memory.
         eval_batch_size: Number of samples in a batch of validation, test and prediction; no result depends on it.
 
     Raises:
@@ -96,5 +96,5 @@ class ImageFolderDataModule(NormalizedDataModule):
         return self.folders.digests()
 
     def file_reader(self) -> ImageReader:
-        """Return what reads images from anywhere, and decodes them as those of the folder."""
+        """Return a reader of images, which are decoded as those of the folder."""
         return ImageReader(self.input_shape, memory_limit=self.memory_limit)

@@ -88,7 +88,7 @@ class InMemoryDataModule(LightningDataModule):
     def load(self) -> tuple[Samples, Samples | None] | tuple[Samples, Samples | None, Samples | None]:
         """Return inputs and targets: for training, for the test and, if the data have such a set, for validation.
 
-        None in place of the test or validation set stands for a fraction of the training set.
+        Where the test or validation set is None, a fraction of the training set is used.
         """
         raise NotImplementedError(f"{type(self).__name__} must define `load`")
 
@@ -101,11 +101,11 @@ class InMemoryDataModule(LightningDataModule):
         """
 
     def transform(self, inputs: Tensor) -> Tensor:
-        """Turn a batch of inputs as `load` gave them into what the network takes."""
+        """Turn a batch of stored inputs into what the network takes."""
         return inputs
 
     def file_reader(self) -> FileReader | None:
-        """Return what reads inputs from files for `predict --input`; None if only the test set can be predicted."""
+        """Return the reader for `predict --input`; None if only the test set can be predicted."""
         return None
 
     def data_digests(self) -> dict[str, DataDigest]:

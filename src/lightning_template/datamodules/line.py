@@ -60,7 +60,7 @@ class LineDataModule(InMemoryDataModule):
 
     @property
     def true_parameters(self) -> dict[str, float]:
-        """What a fitted line is compared with."""
+        """Slope and intercept, which figures compare with those of a fitted line."""
         return {"slope": self.slope, "intercept": self.intercept}
 
     @property
@@ -77,7 +77,7 @@ class LineDataModule(InMemoryDataModule):
         return (x, y), (x, test_y)
 
     def file_reader(self) -> OneFileReader:
-        """Return what reads the column `x` of a table, or its only column."""
+        """Return a reader of the column `x` of a table, or of its only column."""
         return OneFileReader(_read_x, needs_setup=False)
 
 

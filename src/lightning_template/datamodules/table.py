@@ -1,4 +1,4 @@
-"""A table of numbers, of which some columns are to be predicted from others."""
+"""A table of numbers: some columns are predicted from others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ class TableDataModule(NormalizedDataModule):
     """Rows of a CSV, TSV or Parquet file: inputs `(num_columns,)`, float, and a class index or numbers to predict.
 
     For classification, targets are class indices `()`: classes are the different values of the column, text or whole
-    numbers, in their order. For regression they are numbers `(num_targets,)`, float, as they are in the table.
+    numbers, in their order. For regression they are the table's numbers `(num_targets,)`, float.
 
     Args:
         path: File that ends in `.csv`, `.tsv` or `.parquet`; the first line of the first two names the columns.
@@ -87,7 +87,7 @@ class TableDataModule(NormalizedDataModule):
         return {name: digest_of_file(path) for name, path in paths.items() if path is not None}
 
     def file_reader(self) -> OneFileReader:
-        """Return what reads the columns of the inputs from a table."""
+        """Return a reader of the columns of the inputs."""
         return OneFileReader(lambda path: self._inputs(TableFile(path)))
 
     def _inputs(self, file: TableFile) -> Tensor:

@@ -1,4 +1,4 @@
-"""Arrays that somebody has prepared, in one file from `torch.save` or `numpy.savez`."""
+"""Arrays in one file from `torch.save` or `numpy.savez`."""
 
 import logging
 from pathlib import Path
@@ -17,8 +17,8 @@ class TensorsDataModule(NormalizedDataModule):
     """Inputs `(channels, ...)` and targets from the arrays `(N, ...)` of a `.pt` or `.npz` file.
 
     Integer targets are class indices; others are numbers to predict, float, and `(N,)` of them become `(N, 1)`, the
-    shape of a network's outputs. Inputs keep their dtype until a batch is made. A `.pt` file is mapped into memory, so
-    it may be larger than that, and must not change while it is used; the arrays of a `.npz` file must fit.
+    shape of a network's outputs. Inputs become float when a batch is made. A `.pt` file is mapped into memory, so
+    it may be larger than that, and must not change during a run; the arrays of a `.npz` file must fit.
 
     Args:
         path: File with a dict of tensors, from `torch.save`, or with named arrays, from `numpy.savez`.
@@ -82,7 +82,7 @@ class TensorsDataModule(NormalizedDataModule):
         return {"path": digest_of_archive(self.path)}
 
     def file_reader(self) -> OneFileReader:
-        """Return what reads the array of the inputs from another file."""
+        """Return a reader of the array of the inputs."""
         return OneFileReader(self._read_inputs)
 
     def _read_inputs(self, path: Path) -> Tensor:

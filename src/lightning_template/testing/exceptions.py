@@ -2,7 +2,7 @@
 
 
 class CheckFailed(AssertionError):  # noqa: N818  # as pytest's own
-    """A task or its data are not sound; the message says what is wrong, why it matters and the usual cause."""
+    """A task or its data are not sound; the message says why, why it matters and the usual cause."""
 
 
 class CheckSkipped(Exception):  # noqa: N818  # it is no error

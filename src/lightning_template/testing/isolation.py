@@ -35,7 +35,7 @@ def undisturbed() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     cudnn = torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
-    get_temp_dir()  # multiprocessing keeps its folder for good: it must not be one that is removed
+    get_temp_dir()  # multiprocessing never changes its folder: it must not be one that is removed
     try:
         with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
             warnings.simplefilter("ignore")

@@ -21,7 +21,7 @@ class CheckResult:
     Attributes:
         check: Name of the check.
         outcome: Whether it passed, failed, did not apply, or failed as expected.
-        message: What is wrong, or why it does not apply; empty if it passed.
+        message: Error, or why it does not apply; empty if it passed.
         seconds: How long it took.
     """
 
@@ -36,7 +36,7 @@ def run_check(name: str, subject: Subject, reason: str | None = None) -> CheckRe
 
     Args:
         name: Its name.
-        subject: What is checked.
+        subject: Task and data to check.
         reason: Why it is expected to fail, if it is.
 
     Returns:

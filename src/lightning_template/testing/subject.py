@@ -188,7 +188,7 @@ class Subject:
         return is_overridden("validation_step", task) and bool(self.val_batches)
 
     def measure(self, task: LightningModule, batches: Sequence[Any]) -> dict[str, float]:
-        """Return what is logged when a task is validated with batches.
+        """Validate a task with batches, and return the logged metrics.
 
         Raises:
             CheckSkipped: If there is no validation, or nothing is logged.
@@ -199,7 +199,7 @@ class Subject:
         return metrics
 
     def validate(self, task: LightningModule, batches: Sequence[Any]) -> dict[str, float]:
-        """Validate a task with batches, and return what is logged, which may be nothing.
+        """Validate a task with batches, and return the logged metrics, of which there may be none.
 
         Raises:
             CheckSkipped: If there is no validation.

@@ -1,8 +1,7 @@
-"""Random augmentation of whole batches of images, each with parameters of its own: no Python for single samples.
+"""Random augmentation of whole batches of images, with other parameters for each image: no Python for single samples.
 
-An `Augmentation` maps images `(N, ..., height, width)` of any dtype, in their own units, and a CPU generator to a new
-batch of the same shape, dtype and device; it must not change its input in place. Those here draw on the CPU and compute
-every parameter there, so that the result is a pure function of the images and the generator's state on any device.
+Random parameters are drawn and computed on the CPU: on any device, the result is a pure function of the images and the
+generator's state.
 """
 
 import math
@@ -14,7 +13,10 @@ from torch.nn import functional
 
 
 class Augmentation(ABC):
-    """Maps images `(N, ..., height, width)` and a CPU generator to a new batch of the same shape, dtype and device."""
+    """Maps images `(N, ..., height, width)` and a CPU generator to a new batch of the same shape, dtype and device.
+
+    Images are stored inputs: of any dtype, before the data module's `transform`. They must not be changed in place.
+    """
 
     @abstractmethod
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -44,7 +46,7 @@ class RandomCrop(Augmentation):
         self.fill = fill
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return `images`, `(N, ..., height, width)`, each shifted by an offset of its own."""
+        """Return `images`, `(N, ..., height, width)`, each shifted by another offset."""
         offsets = torch.randint(2 * self.padding + 1, (2, len(images)), generator=generator)
         if not images.numel():
             return images.clone()  # has no windows to choose from
@@ -98,7 +100,7 @@ class RandomErasing(Augmentation):
         ValueError: If an argument lies outside its bounds, or a low bound above the high one.
 
     Source: Zhong et al., Random Erasing Data Augmentation, https://arxiv.org/abs/1708.04896. There, the aspect is
-        uniform, each pixel's fill is random, and a rectangle that does not fit is drawn anew.
+        uniform, each pixel's fill is random, and a rectangle that does not fit is drawn again.
 
     Example:
         >>> erase = RandomErasing(probability=1, area=(0.25, 0.25), aspect=(1, 1))
@@ -124,7 +126,7 @@ class RandomErasing(Augmentation):
         self.fill = fill
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return `images`, `(N, ..., height, width)`, some of them with a rectangle of their own erased."""
+        """Return `images`, `(N, ..., height, width)`, some of them with a rectangle erased."""
         height, width = images.shape[-2:]
         draw, area, aspect, y, x = _uniform(5, images, generator)
         area = height * width * (self.area[0] + (self.area[1] - self.area[0]) * area)

@@ -18,7 +18,7 @@ def check_at_least(least: int, **numbers: int) -> None:
 
 
 def check_fractions(**fractions: float | None) -> None:
-    """Check arguments, given by their names; None stands for a default.
+    """Check arguments, given by their names; None, for a default, passes.
 
     Raises:
         ValueError: If one lies outside [0, 1).

@@ -36,7 +36,7 @@ class BatchOrder(DistributedSampler[BatchIndex]):
     Args:
         num_samples: Number of samples in an epoch, over all ranks.
         batch_size: Number of samples in a batch on one rank.
-        shuffle: Whether the order changes from epoch to epoch; otherwise samples come as they are stored.
+        shuffle: Whether the order changes from epoch to epoch; otherwise samples come in stored order.
         seed: Seed of the order.
         training: Whether ranks must get equally many samples, so that the mean of their gradients is the batch's. Then
             up to `num_replicas - 1` samples of the last batch are left out; otherwise none is left out or repeated.

@@ -92,7 +92,7 @@ def split(
         test: Samples of the test.
         val: Samples of the validation.
         test_fraction: Fraction of `train` for the test; `TEST_FRACTION` if not given.
-        val_fraction: Fraction of what is left for the validation.
+        val_fraction: Fraction of the samples left after that for the validation.
         val_on_test: Whether the test set serves for validation.
         seed: Seed of the split.
 
@@ -100,7 +100,7 @@ def split(
         ValueError: If samples fail a check, a part would be empty, or `test_fraction` meets a test set.
     """
     if test is not None and test_fraction is not None:
-        raise ValueError(f"the data have a test set of their own: leave out `test_fraction`, got {test_fraction}")
+        raise ValueError(f"the data have a test set: leave out `test_fraction`, got {test_fraction}")
     for name, samples in (("training", train), ("test", test), ("validation", val)):
         if samples is not None:
             check_samples(name, *samples)

@@ -1,4 +1,4 @@
-"""What the arrays in a file claim to be, checked before memory is asked for."""
+"""Checks of the sizes that arrays in a file claim, before memory is allocated for them."""
 
 import math
 import os
@@ -18,7 +18,7 @@ def check_claims(path: Path) -> None:
     """Check that each array of a `.npz` or `.pt` file is as large as it claims, and could fit into memory.
 
     Args:
-        path: Archive; what is no archive at all is left to whoever opens it.
+        path: Archive; a file that is none passes, and fails when it is opened.
 
     Raises:
         ValueError: If an array claims another size than it has, is larger than the memory, or holds Python objects.

@@ -1,4 +1,4 @@
-"""Checks of files that data are read from, before and beside reading them."""
+"""Checks and digests of files that data are read from."""
 
 import difflib
 import hashlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MAX_HASHED_BYTES = 2**31
-"""Size of many files together above which their names and sizes stand for them: reading them all would take minutes."""
+"""Total size of files above which only names and sizes go into their digest: reading them would take minutes."""
 
 _KINDS = {
     stat.S_IFDIR: "folder",
@@ -20,11 +20,11 @@ _KINDS = {
     stat.S_IFBLK: "device",
 }
 
-_REMEDY = "make it anew, or copy it once more from where it came"
+_REMEDY = "create it again, or copy it again from its source"
 
 
 def check_regular(path: str | Path) -> None:
-    """Check that a path is of a regular file: opening a FIFO would wait for somebody who writes into it.
+    """Check that a path is of a regular file: opening a FIFO would wait for a writer.
 
     Raises:
         ValueError: If it is something else, or nothing.
@@ -47,7 +47,7 @@ def check_archive(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch leaves the memory of what is marked as a folder as it is
+            # torch reads nothing into the memory of a part that is marked as a folder
             damaged = next((info.filename for info in archive.infolist() if info.external_attr & 0x10), None)
             damaged = damaged or archive.testzip()
     except Exception as error:  # altered bytes raise any kind of them
@@ -57,11 +57,11 @@ def check_archive(path: Path) -> None:
 
 
 class DataDigest(NamedTuple):
-    """What tells files with other content from those that a run was trained with.
+    """A digest that changes with the content of files.
 
     Attributes:
         path: File or folder.
-        digest: sha256, in hexadecimal digits, of what the functions below say.
+        digest: sha256 in hexadecimal digits; the functions below say of which bytes.
     """
 
     path: str

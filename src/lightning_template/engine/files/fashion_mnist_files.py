@@ -49,7 +49,7 @@ class FashionMNISTTensors(NamedTuple):
 
 
 def obtain(data_dir: Path, checksums: Mapping[str, str] = CHECKSUMS) -> None:
-    """Make sure that `read` finds good files: download what is missing, replace what is damaged.
+    """Make sure that `read` finds good files: download missing ones, replace damaged ones.
 
     Processes may call this at once: one works, the others wait for it. Where all files are good, nothing is written.
 
@@ -106,7 +106,7 @@ def _load(path: Path, checksum: str) -> bytearray:
 
 
 def _search(raw: Path, checksums: Mapping[str, str]) -> tuple[dict[str, bytearray], dict[Path, str]]:
-    """Verified contents by name, and what is wrong with each damaged file met on the way.
+    """Return verified contents by name, and the error of each damaged file.
 
     Raises:
         ValueError: If something else than a regular file has the name of one: it is not ours to replace.
@@ -166,7 +166,7 @@ def _parse(name: str, contents: Mapping[str, bytearray], item: tuple[int, ...]) 
 def _workshop(raw: Path) -> Iterator[Path]:
     """Hold the lock and an empty scratch folder; leave nothing behind but what was put in place.
 
-    Of two processes that fail at once, one may make folders anew while the other removes them: an empty one may stay.
+    If two processes fail at once, one may create folders while the other removes them: an empty one may stay.
     """
     created: list[Path] = []
     lock, scratch = FileLock(raw / ".lock"), raw / _SCRATCH

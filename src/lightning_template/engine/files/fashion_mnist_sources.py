@@ -1,4 +1,4 @@
-"""Where FashionMNIST can be fetched from: torchvision's mirror, and Debian's package.
+"""Sources of FashionMNIST: torchvision's mirrors, and Debian's package.
 
 Only a download needs torchvision, and it takes seconds to import: it is imported where it is used.
 """

@@ -22,7 +22,7 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others 
 
 
 class ImageFiles:
-    """Images `(N, channels, height, width)` of bytes that are decoded when they are asked for, as `Inputs` are.
+    """Images `(N, channels, height, width)` of bytes, decoded on demand, as `Inputs` of batches.
 
     Args:
         paths: Files of the images.
@@ -112,15 +112,15 @@ def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False
     Args:
         path: File of the image.
         shape: Channels (1 for grey, 3 for RGB), height and width to return.
-        whole: Whether the image keeps its proportions, with black beside it, rather than be stretched.
+        whole: Whether the whole image is fitted in, with black beside it, instead of being stretched.
         invert: Whether dark becomes light.
 
     Returns:
         Bytes `(channels, height, width)`.
 
     Raises:
-        ValueError: If the file is no image, or a damaged one, or has more than 16 bits for each pixel's channel, or
-            more than `MAX_PIXELS` to decode.
+        ValueError: If the file is no image or a damaged one, has more than 16 bits per channel, or more than
+            `MAX_PIXELS` pixels to decode.
     """
     channels, height, width = shape
     try:

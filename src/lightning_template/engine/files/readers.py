@@ -1,4 +1,4 @@
-"""Readers of files that somebody has at hand, for `predict --input`."""
+"""Readers of files for `predict --input`."""
 
 import logging
 import math
@@ -38,7 +38,7 @@ class FileReader(ABC):
     """Reads inputs from files for a data module.
 
     Args:
-        needs_setup: Whether `read`, or the data module's `transform`, needs what its `setup` finds out.
+        needs_setup: Whether `read`, or the data module's `transform`, depends on its `setup`.
     """
 
     def __init__(self, needs_setup: bool = True) -> None:
@@ -86,7 +86,7 @@ class ImageReader(FileReader):
 
     Args:
         shape: Channels (1 for grey, 3 for RGB), height and width that images get.
-        whole: Whether images keep their proportions, with black beside them, instead of being stretched.
+        whole: Whether whole images are fitted in, with black beside them, instead of being stretched.
         memory_limit: Bytes of decoded images that may be stored in memory; more are decoded again for each batch.
         needs_setup: As `FileReader` takes it.
     """
@@ -126,7 +126,7 @@ class ImageReader(FileReader):
 
 
 def _report(mistakes: dict[str, str], num_images: int) -> None:
-    """Log what is wrong with skipped files by their paths; fail if no image is left."""
+    """Log the errors of skipped files by their paths; fail if no image is left."""
     if len(mistakes) == num_images:
         others = f"; nor can the {len(mistakes) - 1} other files" if len(mistakes) > 1 else ""
         raise ValueError(next(iter(mistakes.values())) + others)

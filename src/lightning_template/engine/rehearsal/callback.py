@@ -1,4 +1,4 @@
-"""The callback that rehearses, and when it must not."""
+"""The callback that tries a batch before a run starts, and the cases in which it does nothing."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -32,15 +32,15 @@ BETWEEN = (
     "on_test_epoch_start",
     "on_test_batch_start",
 )
-"""Hooks between the rehearsal and a step, in which code that is not ours may prepare what the step needs."""
+"""Hooks between the rehearsal and a step, in which a user's code may prepare what the step needs."""
 STEPS = ("training_step", "validation_step", "test_step")
 
 
 class Rehearsal(Callback):
     """Tries a run before it has a directory: a mistake then leaves nothing behind.
 
-    It has to be the first callback. Of modules that are no `SupervisedTask` it knows optimizers and loaders alone.
-    What it refuses would have failed a moment later; where it cannot be sure of that, it does nothing.
+    It has to be the first callback. Of modules other than `SupervisedTask` it tries only optimizers and loaders.
+    It refuses only runs that would fail at their first batch; where it cannot be sure, it does nothing.
     """
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -53,14 +53,14 @@ class Rehearsal(Callback):
         # A resumed run has a directory, and its loaders may depend on the epoch, which is not restored yet.
         if trainer.ckpt_path is not None or self._is_prepared_later(trainer):
             return
-        trainer.fit_loop.setup_data()  # as Lightning would a moment later; it checks what depends on the length
+        trainer.fit_loop.setup_data()  # as Lightning does next; it checks options that depend on the length
         with same_random_numbers(trainer.strategy.root_device):
             self._try_stages(trainer, pl_module)
 
     def _try_stages(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
         logged = self._try(trainer, "train", trainer.train_dataloader)
-        if isinstance(data, InMemoryDataModule):  # others may draw random numbers to make a loader
+        if isinstance(data, InMemoryDataModule):  # others may draw random numbers when they create a loader
             loader = data.val_dataloader()
             if loader == [] or not trainer.limit_val_batches:
                 check_monitors(trainer, pl_module, logged, validates=False)
@@ -81,7 +81,7 @@ class Rehearsal(Callback):
                 self._try(trainer, "test", trainer.test_dataloaders)
 
     def _try(self, trainer: Trainer, stage: str, loader: Any) -> set[str]:
-        """Try a batch of a stage, and return the names of what it logged."""
+        """Try a batch of a stage, and return the names of the quantities that it logged."""
         task = trainer.lightning_module
         if not isinstance(task, SupervisedTask) or type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
             return set()
@@ -90,7 +90,7 @@ class Rehearsal(Callback):
         return rehearse(trainer, task, stage, Sampler(loader))
 
     def _is_prepared_later(self, trainer: Trainer) -> bool:
-        """Tell whether somebody's hooks may prepare what a step needs."""
+        """Tell whether a user's hooks may prepare what a step needs."""
         base = SupervisedTask if isinstance(trainer.lightning_module, SupervisedTask) else LightningModule
         others = [
             callback

@@ -1,4 +1,4 @@
-"""Quantities that are watched and that nobody logs."""
+"""Checks that the quantities which callbacks and schedules monitor are logged."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from lightning_template.tasks import SupervisedTask
 
 
 def check_monitors(trainer: Trainer, task: LightningModule, logged: set[str], validates: bool) -> None:
-    """Check that what callbacks and schedules watch is logged, where it is certain what that will be.
+    """Check that the quantities which callbacks and schedules monitor are logged, where these are known for certain.
 
     Args:
         trainer: Trainer of the task.
-        task: Task; of other modules than `SupervisedTask` nothing is certain.
-        logged: Names of what is logged.
+        task: Task; modules other than `SupervisedTask` pass.
+        logged: Names of the logged quantities.
         validates: Whether there is a validation.
 
     Raises:
-        ValueError: If something watches a quantity that is not logged.
+        ValueError: If a monitored quantity is not logged.
     """
     if not isinstance(task, SupervisedTask) or not logged or not _knows_all(trainer, task):
         return
@@ -46,7 +46,7 @@ def _knows_all(trainer: Trainer, task: SupervisedTask) -> bool:
 
 
 def _watched(trainer: Any, validates: bool) -> list[tuple[str, str | None]]:
-    """Return who watches a quantity and cannot do without it, and the quantity."""
+    """Return names of callbacks and schedules that fail without a quantity, each with the quantity."""
     found = []
     for callback in trainer.callbacks:
         is_needed = (

@@ -1,4 +1,4 @@
-"""Optimizers and schedules that cannot train."""
+"""Checks of optimizers and schedules before a run starts."""
 
 import copy
 import math
@@ -13,7 +13,7 @@ from lightning_template.tasks import SupervisedTask
 
 
 def check_optimizers(trainer: Trainer, task: LightningModule) -> None:
-    """Check the learning rates of a run, and of a `SupervisedTask` that its schedule can move.
+    """Check the learning rates of a run, and that the schedules of a `SupervisedTask` can make a step.
 
     Raises:
         ValueError: If a rate is negative or not finite, or the schedule fails.
@@ -41,7 +41,7 @@ def _check_schedule(schedule: Any) -> None:
     weights = [weight for group in schedule.optimizer.param_groups for weight in group["params"]]
     try:
         trial = copy.deepcopy(schedule, {id(weight): weight for weight in weights})
-    except Exception:  # of somebody's class that cannot be copied
+    except Exception:  # of a user's class that cannot be copied
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a schedule that steps before its optimizer

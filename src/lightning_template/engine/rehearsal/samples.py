@@ -1,4 +1,4 @@
-"""A few samples of a loader, taken in this process, without a trace in the data set."""
+"""Batches of a few samples of a loader, taken in this process, without changing the data set."""
 
 import copy
 import gc
@@ -16,11 +16,11 @@ from lightning_template.engine.batches import BatchIndex, InMemoryLoader, Tensor
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 
 MAX_SHARED = 1000
-"""Length from which a list or mapping of a data set counts as its data, which are not copied."""
+"""Length of a list or mapping of a data set above which it is taken for its data, and not copied."""
 
 
 class Sampler:
-    """Makes batches of a loader's data, as it would make them, of samples from all over the data set.
+    """Makes batches as a loader would, of samples from all over its data set.
 
     Args:
         loader: Loader of a stage.
@@ -48,7 +48,7 @@ class Sampler:
         """Return a batch of some samples, among them those with the smallest and the largest class.
 
         Raises:
-            Exception: Whatever a data set that is not ours raises.
+            Exception: Whatever a user's data set raises.
         """
         assert self.dataset is not None
         positions = torch.linspace(0, len(self.dataset) - 1, size).long()
@@ -64,7 +64,7 @@ class Sampler:
 
 
 def shared(value: Any) -> dict[int, Any]:
-    """Return what a copy of an object shares with it, as `copy.deepcopy` takes it: tensors, arrays and long lists."""
+    """Return a memo for `copy.deepcopy` with which a copy shares tensors, arrays and long lists."""
     found: dict[int, Any] = {}
     seen: set[int] = set()
     waiting = [value]
@@ -87,7 +87,7 @@ def shared(value: Any) -> dict[int, Any]:
 
 @contextmanager
 def same_random_numbers(device: torch.device) -> Iterator[None]:
-    """Restore the state of all random numbers of this process at the end, those of somebody's generators too."""
+    """Restore the state of all random generators of this process at the end, users' generators included."""
     state = random_state(device)
     # by type: `isinstance` asks for `__class__`, which some objects answer with a warning
     generators = [item for item in gc.get_objects() if issubclass(type(item), random.Random | np.random.Generator)]

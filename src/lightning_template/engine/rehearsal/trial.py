@@ -1,4 +1,4 @@
-"""A batch through a copy of a task: forward, loss and metrics, without a trace in the task."""
+"""Trial of a batch on a copy of a task: forward, loss and metrics, without changing the task."""
 
 import copy
 import warnings
@@ -27,7 +27,7 @@ PARTS = ("forward", "check_shapes", "compute_loss", "predict")
 
 
 def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sampler) -> set[str]:
-    """Put a batch through a task, and leave everything as it was but for random numbers.
+    """Run a batch through a copy of a task; only the state of random numbers changes.
 
     Args:
         trainer: Trainer of the task.
@@ -36,7 +36,7 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
         sampler: Where the batch comes from.
 
     Returns:
-        Names of what was logged, as far as it is known: nothing where no batch could be tried.
+        Names of the logged quantities; empty if no batch could be tried.
 
     Raises:
         ValueError: If the batch does not fit the task.
@@ -51,7 +51,7 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
                 inputs, targets = batch = move_data_to_device(sampler.batch(size), trainer.strategy.root_device)
                 if trial is None or not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
                     return set()
-            except Exception:  # of somebody's data set or task: the run itself will tell
+            except Exception:  # of a user's data set or task: the run itself will raise it
                 return set()
             try:
                 return _run(trainer, trial, stage, *trainer.precision_plugin.convert_input(batch))

@@ -21,7 +21,7 @@ MAX_HASHED = 20_000
 
 
 def same_seed_same_batches(subject: Subject) -> None:
-    """Data that are made anew with the same seed serve the same batches."""
+    """Data modules built with the same seed serve the same batches."""
     one, other = (tree_leaves(first_batches(subject.new_data().train_dataloader(), MAX_BATCHES)) for _ in range(2))
     for found, expected in zip(one, other, strict=True):
         same = torch.equal(found, expected) if isinstance(found, Tensor) else found == expected
@@ -52,7 +52,7 @@ def sets_are_disjoint(subject: Subject) -> None:
             raise CheckFailed(
                 f"{len(common)} of {len(samples)} {stage} samples are in the training set too (positions "
                 f"{', '.join(map(str, common[:3]))} ...), so scores tell what was memorised: often one set used twice, "
-                "or a split drawn anew for each stage without a seed"
+                "or a split drawn again for each stage without a seed"
             )
 
 

@@ -105,7 +105,7 @@ def samples_are_independent(subject: Subject) -> None:
 
 
 def metrics_start_anew_each_epoch(subject: Subject) -> None:
-    """What is logged of an epoch does not depend on the epoch before."""
+    """The metrics of an epoch do not depend on the epoch before."""
     train = _halves(subject.train_samples)
     val = _halves(subject.val_samples) if subject.validates(subject.task()) else None
     after_others, after_the_same = (

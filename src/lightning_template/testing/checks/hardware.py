@@ -64,7 +64,7 @@ def bfloat16_loss_is_finite(subject: Subject) -> None:
     losses = subject.losses(subject.task(), subject.train_batches, precision="bf16-mixed")
     if not all(map(math.isfinite, losses)):
         raise CheckFailed(
-            f"in bfloat16 the losses are {', '.join(f'{loss:.4g}' for loss in losses)}: what is near 1 becomes 1, so "
+            f"in bfloat16 the losses are {', '.join(f'{loss:.4g}' for loss in losses)}: numbers near 1 become 1, so "
             "`log(1 - p)` is infinite; use losses that take logits, or compute them in float32"
         )
 

@@ -70,7 +70,7 @@ def checkpoint_round_trip(subject: Subject) -> None:
     except pickle.UnpicklingError as error:
         cause = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error).splitlines()[0])
         raise CheckFailed(
-            "the checkpoint holds objects, which only loading that can run foreign code takes: keep tensors, numbers, "
+            "the checkpoint holds objects, which only loading that can run foreign code takes: save tensors, numbers, "
             f"strings, lists and dicts in hyper-parameters and `on_save_checkpoint` ({cause.strip()})"
         ) from error
     other = subject.task(seed=1)

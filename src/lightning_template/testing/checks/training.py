@@ -201,7 +201,7 @@ def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
             _first_loss(subject, [inputs, others], precision="64-true")
             for others in (targets, rotated, targets[:1].expand_as(targets))
         )
-    except RuntimeError:  # a task that makes single precision numbers of its own
+    except RuntimeError:  # a task that creates tensors in single precision
         return
     if math.isclose(loss, other_loss, rel_tol=1e-10) and not _same(loss, one_target_loss):
         # a loss that depends on no target at all, as an autoencoder's, is sound
