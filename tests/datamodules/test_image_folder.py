@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_tensors import PLAIN_MLP
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from array_data import PLAIN_MLP
 from conftest import Command
 from lightning_template.datamodules import ImageFolderDataModule
 from lightning_template.transforms import RandomHorizontalFlip

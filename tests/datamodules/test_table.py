@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import torch
 from pyarrow import parquet
-from test_tensors import PLAIN_MLP
 
+from array_data import PLAIN_MLP
 from conftest import Command
 from lightning_template.datamodules import TableDataModule
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
-from test_tensors import PLAIN_MLP, arrays, write
 
+from array_data import PLAIN_MLP, arrays, write
 from conftest import Command
 from lightning_template.datamodules import (
     FashionMNISTDataModule,
