@@ -2,13 +2,36 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import LightningModule
+
 from lightning_template.engine.runs.changes import changes, has_effect
+from lightning_template.engine.runs.checkpoints import check_checkpoint
 
 OPTIMIZER = "model.optimizer."
 
 _logger = logging.getLogger("lightning_template")
+
+
+def check_weights(checkpoint: Path, model: LightningModule, other_configuration: bool) -> None:
+    """Check that a checkpoint can be loaded into a model.
+
+    Args:
+        checkpoint: Checkpoint file.
+        model: Model with the architecture to load into.
+        other_configuration: Whether the model is configured otherwise than by the checkpoint's run.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    try:
+        check_checkpoint(checkpoint, model)
+    except ValueError as error:
+        if other_configuration:
+            error.add_note("without --config, the configuration of its run is used")
+        raise
 
 
 def check_changes(before: Mapping[str, Any], after: Mapping[str, Any], is_fit: bool, allowed: bool) -> list[str]:

@@ -19,7 +19,7 @@ from lightning_template.engine.callbacks.optimizer_options import OptimizerOptio
 from lightning_template.engine.cli.command_line import CommandLine, read_config
 from lightning_template.engine.cli.construction import Construction
 from lightning_template.engine.cli.options import add_options, add_options_of
-from lightning_template.engine.cli.resume import check_changes
+from lightning_template.engine.cli.resume import check_changes, check_weights
 from lightning_template.engine.cli.saved_config import config_files
 from lightning_template.engine.cli.terminal import quieten
 from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_whole_checkpoints
@@ -31,7 +31,6 @@ from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.process.errors import Stopped, one_line, shorten
 from lightning_template.engine.rehearsal import Rehearsal
 from lightning_template.engine.runs import slurm
-from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.directories import summarise
 
 _logger = logging.getLogger("lightning_template")
@@ -184,7 +183,8 @@ class TemplateCLI(CommandLineWins):
         """
         checkpoint = self.option("ckpt_path")
         if checkpoint is not None:
-            self._check_weights(Path(checkpoint))
+            other_configuration = self.command_line.run is not None and not self.command_line.origin
+            check_weights(Path(checkpoint), self.model, other_configuration)
             self._check_changes()
         try:
             with patient_with_workers():
@@ -200,14 +200,6 @@ class TemplateCLI(CommandLineWins):
         except Exception as error:
             if self.run_directory.gone is not None:  # who writes there fails in many ways, such as TensorBoard's logger
                 raise self.run_directory.gone from error
-            raise
-
-    def _check_weights(self, checkpoint: Path) -> None:
-        try:
-            check_checkpoint(checkpoint, self.model)
-        except ValueError as error:
-            if self.command_line.run and not self.command_line.origin:
-                error.add_note("without --config, the configuration of its run is used")
             raise
 
     def _check_changes(self) -> None:
