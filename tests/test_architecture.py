@@ -50,6 +50,9 @@ INSIDE = {
 TOUCH_LIBRARIES = {"testing", "engine.callbacks", "engine.cli", "engine.dashboard", "engine.loops", "engine.measures"}
 TOUCH_LIBRARIES |= {"engine.rehearsal", "engine.tasks"}
 """Rooms that need private parts of other libraries, which lie in `engine.libraries`."""
+KNOWN_VERSION_ONLY = {"engine/libraries/lightning_connectors.py", "engine/libraries/lightning_loops.py"}
+KNOWN_VERSION_ONLY |= {"engine/loops/execution.py", "engine/loops/resumable.py"}
+"""Files whose imports may fail where Lightning's version is unknown; others import them within a function."""
 DOORLESS = {"load", "callbacks", "__main__"}
 """Files that may look past the door of a room: they are the doors of several rooms to the outside."""
 FACE_OF_TESTING = ("testing/__init__.py", "testing/suite.py")
@@ -134,6 +137,13 @@ def module_of(file: str) -> str:
 @pytest.mark.parametrize("file", [file for file in FILES if not file.startswith("engine/libraries/")])
 def test_private_parts_of_libraries_lie_behind_their_own_room(file: str) -> None:
     assert private_accesses(PACKAGE / file, module_of(file)) == []
+
+
+@pytest.mark.parametrize("file", sorted({*FILES} - KNOWN_VERSION_ONLY))
+def test_what_an_unknown_lightning_may_lack_is_not_imported_with_the_rest(file: str) -> None:
+    at_import = [node for node in ast.parse((PACKAGE / file).read_text()).body if isinstance(node, ast.ImportFrom)]
+    modules = {f"{node.module}".removeprefix("lightning_template.").replace(".", "/") + ".py" for node in at_import}
+    assert modules.isdisjoint(KNOWN_VERSION_ONLY)
 
 
 def test_a_private_access_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ def known_version() -> bool:
 def report_unknown_version() -> None:
     """Say once that a run goes through Lightning's own loops."""
     _logger.warning(
-        "Lightning %s is not known here, but %sx is: each step runs by itself, and resume is Lightning's own",
+        "Lightning %s is not known here, but %sx is: executions are one step, checkpoints are written at the ends of "
+        "epochs, and resume is Lightning's",
         lightning.__version__,
         KNOWN_VERSION,
     )
