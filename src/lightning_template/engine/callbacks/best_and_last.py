@@ -1,4 +1,4 @@
-"""Keeps the best and the last checkpoint of a run."""
+"""Saves the best and the last checkpoint of a run."""
 
 import logging
 import math
@@ -26,8 +26,8 @@ _logger = logging.getLogger("lightning_template")
 class BestAndLast(Boundary, Checkpoint):
     """Writes `checkpoints/last.ckpt` after each epoch or validation and `best.ckpt` when `monitor` improved.
 
-    Both are written at boundaries, so that a run that goes on from them ends as one that was never stopped. The last
-    checkpoint but one is kept as `previous.ckpt`. Without validation, or a quantity to watch, there is no `best.ckpt`.
+    Both are saved at boundaries, from which resume is exact. The one before `last.ckpt` stays as `previous.ckpt`.
+    Without validation, or a quantity to watch, there is no `best.ckpt`.
 
     Lightning's `ModelCheckpoint` writes `last.ckpt` only where it also wrote a best one (Lightning issue 19189).
 
@@ -61,8 +61,8 @@ class BestAndLast(Boundary, Checkpoint):
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self.best_step: int | None = None
-        self._validated_epoch: int | None = None  # of a validation that no checkpoint followed yet
-        self._is_told = False
+        self._validated_epoch: int | None = None  # of a validation without a checkpoint so far
+        self._announced = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take `monitor` and `mode` from the task where they were not given.
@@ -78,7 +78,9 @@ class BestAndLast(Boundary, Checkpoint):
 
     def _take_from(self, pl_module: LightningModule) -> None:
         of_task, mode = getattr(pl_module, "monitor", AUTO), getattr(pl_module, "mode", None)
-        if self.monitor == AUTO and isinstance(of_task, str | None):  # somebody's module may mean another thing by it
+        if self.monitor == AUTO and isinstance(
+            of_task, str | None
+        ):  # in another module the name may mean something else
             self.monitor = of_task
         if self.monitor in (None, AUTO) or self.mode:
             return
@@ -86,16 +88,16 @@ class BestAndLast(Boundary, Checkpoint):
         if self.mode is None:
             raise ValueError(f"`mode` must be given, min or max: the name of `monitor` {self.monitor} does not tell")
 
-    def settle(self, trainer: Trainer) -> None:
-        """Choose what to watch, after a validation, if nobody did."""
+    def choose_monitor(self, trainer: Trainer) -> None:
+        """Choose the quantity to watch after a validation, if none is given."""
         if self.monitor != AUTO:
             return
         names = logged_in_validation(trainer)
         chosen = choose(names, self.mode)
         if chosen:
             self.monitor, self.mode = chosen
-        if trainer.is_global_zero and (chosen or not self._is_told):
-            self._is_told = True
+        if trainer.is_global_zero and (chosen or not self._announced):
+            self._announced = True
             line = f"best.ckpt is that of the {self.mode}imum {self.monitor}" if chosen else why_none(names)
             _logger.info("%s", line)
 
@@ -110,10 +112,10 @@ class BestAndLast(Boundary, Checkpoint):
             self.__dict__.update(state_dict)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that there is something to compare."""
+        """Have the next boundary compare the score."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._validated_epoch = trainer.current_epoch
-            self.settle(trainer)
+            self.choose_monitor(trainer)
 
     def on_boundary(self, trainer: Trainer, pl_module: LightningModule, epoch_ended: bool, stops: bool) -> None:
         """Save what is due.
@@ -134,7 +136,7 @@ class BestAndLast(Boundary, Checkpoint):
                     update_json(folder.parent / METRICS_FILE, {"best": self.state_dict()})
             self._validated_epoch = None
         if trainer.is_global_zero:
-            _keep(folder / "last.ckpt", folder / "previous.ckpt")
+            _save_previous(folder / "last.ckpt", folder / "previous.ckpt")
         trainer.save_checkpoint(folder / "last.ckpt")
         self._saved_at = time.monotonic()
         if validated:
@@ -146,7 +148,7 @@ class BestAndLast(Boundary, Checkpoint):
         if self.every_minutes is None:
             return False
         is_over = time.monotonic() - self._saved_at >= 60 * self.every_minutes
-        return trainer.strategy.reduce_boolean_decision(is_over, all=False)  # ranks have clocks of their own
+        return trainer.strategy.reduce_boolean_decision(is_over, all=False)  # the clocks of ranks differ
 
     def _check_monitor(self, trainer: Trainer) -> None:
         if self.monitor not in (None, AUTO, *trainer.callback_metrics):
@@ -172,8 +174,8 @@ def _check_finite(pl_module: LightningModule) -> None:
             )
 
 
-def _keep(path: Path, previous: Path) -> None:
-    """Give a checkpoint a second name, so that it stays when another takes its place; leave out a damaged one."""
+def _save_previous(path: Path, previous: Path) -> None:
+    """Give a checkpoint a second name before another replaces it; skip a damaged one."""
     if not path.is_file() or not is_whole(path):
         return
     with replacing(previous) as part:

@@ -1,4 +1,4 @@
-"""Digests of the data that a run is trained with, so that it is not continued or tested with others unnoticed."""
+"""Digests of the data of a run, by which resume and tests notice that the data have changed."""
 
 import logging
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class DataDigests(Callback):
         self.allow_changes = allow_changes
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Compare the data, which are loaded by now, once.
+        """Compare the loaded data, once.
 
         Raises:
             ValueError: If a run is to be continued with other data.
@@ -68,7 +68,7 @@ def change_of_data(run: Path, digests: Digests) -> str | None:
     """Return what differs first between the data that a run began with and those of some digests, if anything does."""
     try:
         entries = load_json((run / FILE).read_bytes())
-    except FileNotFoundError:  # of a version that kept none
+    except FileNotFoundError:  # of a version without digests
         return None
     except (OSError, ValueError) as error:
         return f"{run / FILE} cannot be read ({error})"

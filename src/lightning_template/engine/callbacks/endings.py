@@ -1,4 +1,4 @@
-"""What is kept and said of an exception that ended a run."""
+"""Traceback and advice after an exception that ended a run."""
 
 import traceback
 from pathlib import Path
@@ -11,12 +11,12 @@ from lightning_template.engine.runs.files import write_text
 
 
 def explain(exception: BaseException, run: Path, keep: bool, can_go_on: bool) -> None:
-    """Keep the traceback of a failed run and tell where it is, or how to go on with a stopped one.
+    """Save the traceback of a failed run and tell where it is, or how to resume a stopped one.
 
     Args:
-        exception: What ended the run; what there is to say is added to it.
+        exception: What ended the run; the advice is added to it.
         run: Run directory.
-        keep: Whether to write there.
+        keep: Whether to save the traceback there.
         can_go_on: Whether the run trained.
     """
     can_go_on = can_go_on and (run / "checkpoints" / "last.ckpt").is_file()

@@ -1,4 +1,4 @@
-"""Ends a run that has diverged."""
+"""Stops a run that has diverged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,20 +11,20 @@ from lightning_template.engine.libraries.lightning_trainer import should_log
 
 
 class FiniteLoss(Callback):
-    """Fails a run whose loss is not finite; looks at it whenever something is logged, and at the end of an epoch."""
+    """Fails a run whose loss is not finite; checks it whenever Lightning logs, and at the end of an epoch."""
 
     every_execution = True
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the loss.
+        """Check the loss.
 
         Raises:
             FloatingPointError: If it is infinite or not a number.
         """
         is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if not (should_log(trainer) or is_last):  # each look waits for a GPU
+        if not (should_log(trainer) or is_last):  # each check waits for a GPU
             return
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if isinstance(loss, Tensor) and not torch.isfinite(loss).all():

@@ -1,4 +1,4 @@
-"""Keeps what only observes a run from ending it, and from changing what it computes."""
+"""Isolation of callbacks that only observe: no error in them ends a run, and no result depends on them."""
 
 import functools
 import logging
@@ -27,8 +27,8 @@ _logger = logging.getLogger("lightning_template")
 class Guard:
     """Runs the parts of an observer; one that fails is left out from then on, and one line says why.
 
-    A signal, an interrupt and `SystemExit` end the run as ever. A lack of memory does not: what a part took is free
-    again once it has failed.
+    Signals, interrupts and `SystemExit` still end the run. Lack of memory does not: a part that failed has freed its
+    own.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Lets the command line win over a checkpoint's optimizer."""
+"""Options of optimizers that override those of a checkpoint."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class OptimizerOptions(Callback):
-    """Gives a resumed run's optimizers options of the configuration, where a checkpoint restores the old ones.
+    """Sets options of the configuration in a resumed run's optimizers; the checkpoint has restored the old ones.
 
     Args:
         names: Options such as `lr`.

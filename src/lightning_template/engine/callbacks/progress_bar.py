@@ -1,4 +1,4 @@
-"""A progress bar that costs training next to nothing."""
+"""A progress bar that is redrawn by the clock, at little cost."""
 
 import io
 import math
@@ -29,7 +29,7 @@ class ClockedProgressBar(Observer, ProgressBar):
     thread of their own; a log file gets a line every half a minute. A run without an end has no remaining time.
     """
 
-    _next: float  # when it is redrawn
+    _next: float  # time of the next redraw
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The directory that holds what a run leaves behind."""
+"""The directory of a run's files."""
 
 import logging
 import shutil
@@ -29,9 +29,9 @@ _logger = logging.getLogger("lightning_template")
 
 
 class RunDirectory(Callback):
-    """Creates the run directory once the data are known to be good, and keeps in it what explains the run.
+    """Creates the run directory after the data were checked, and writes there what describes the run and its results.
 
-    That is the given files, `environment.json`, `state.json`, TensorBoard's events and, at the end, `metrics.json`.
+    These are the given files, `environment.json`, `state.json`, TensorBoard's events and, at the end, `metrics.json`.
 
     Args:
         root: Folder that holds `lightning_logs`.
@@ -59,14 +59,14 @@ class RunDirectory(Callback):
         self.marks = marks or {}
         self._guard = Guard()
         self._entered = False
-        self._refusal: str | None = None  # why nothing can be written, where nothing has to be
+        self._refusal: str | None = None  # why an evaluation can write nothing
         self._resumed_step: int | None = None
         self._held: BaseFileLock | None = None
         self._folder: HeldFolder | None = None
         self.gone: FileNotFoundError | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Enter the directory; by now data, checkpoint and optimizer are there."""
+        """Create or open the directory, now that data, checkpoint and optimizer are loaded."""
         self._enter(trainer)
 
     on_validation_start = on_test_start = on_predict_start = on_fit_start
@@ -90,7 +90,7 @@ class RunDirectory(Callback):
             )
 
     def _open(self, is_fitting: bool) -> None:
-        """Create the directory, or take what there is, and explain the run in it.
+        """Create the directory, or open the existing one, and write what describes the run.
 
         Raises:
             ValueError: If that cannot be written, or another process trains there.
@@ -112,7 +112,7 @@ class RunDirectory(Callback):
                 self._started = before.get("started") or datetime.now(UTC).isoformat(timespec="seconds")
                 seconds = before.get("seconds")
                 self._began = time.monotonic() - (seconds if isinstance(seconds, float) else 0.0)
-                self._keep_state("running", **self.marks)
+                self._write_state("running", **self.marks)
         except OSError as error:
             if is_new and self.run is not None:
                 self._unlock()
@@ -121,14 +121,14 @@ class RunDirectory(Callback):
             raise ValueError(f"cannot write into {run or self.root / runs.LOGS}: {error.strerror or error}") from error
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the step at which a run goes on; what its curves have from there on is of a future that was lost."""
+        """Save the step of the checkpoint: TensorBoard events after it are purged on resume."""
         if trainer.state.fn == TrainerFn.FITTING:
             self._resumed_step = resumed_step(checkpoint)
 
     def _lock(self) -> None:
-        """Keep other processes from training in the directory, until this one ends or dies."""
+        """Lock the directory against training by another process, until this one ends or dies."""
         assert self.run is not None
-        self._held = FileLock(self.run / runs.LOCK_FILE, timeout=1)  # `runs` asks for it too, for an instant
+        self._held = FileLock(self.run / runs.LOCK_FILE, timeout=1)  # `runs` holds it for an instant to test it
         try:
             self._held.acquire()
         except Timeout as error:
@@ -138,7 +138,7 @@ class RunDirectory(Callback):
             part.unlink(missing_ok=True)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let others train in the directory."""
+        """Unlock the directory."""
         self._unlock()
 
     def _unlock(self) -> None:
@@ -159,7 +159,7 @@ class RunDirectory(Callback):
         return self.run
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Keep the traceback of a failed run and tell where it is, or how to go on with a stopped one."""
+        """Save the traceback of a failed run and tell where it is, or how to resume a stopped one."""
         if not self._entered or self.run is None or not trainer.is_global_zero:
             self._unlock()
             return
@@ -174,20 +174,20 @@ class RunDirectory(Callback):
         if is_fitting:
             state, reason = ("failed", one_line(exception)) if is_error else ("interrupted", None)
             with suppress(OSError):  # a full disk may be what failed the run
-                self._keep_state(state, trainer, error=reason)
+                self._write_state(state, trainer, error=reason)
         self._unlock()
         explain(exception, self.run, keep=self._refusal is None, can_go_on=is_fitting)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep how far the run is.
+        """Write how far the run is.
 
         Raises:
             FileNotFoundError: If the directory is gone.
         """
         self.place()
-        self._guard(runs.STATE_FILE, self._keep_state, "running", trainer, epochs=trainer.current_epoch + 1)
+        self._guard(runs.STATE_FILE, self._write_state, "running", trainer, epochs=trainer.current_epoch + 1)
 
-    def _keep_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
+    def _write_state(self, state: str, trainer: Trainer | None = None, /, **more: object) -> None:
         if self.run is None or (trainer and not (self._entered and trainer.is_global_zero)):
             return
         path = self.run / runs.STATE_FILE
@@ -197,29 +197,29 @@ class RunDirectory(Callback):
         runs.update_json(path, {"error": None, **entries, **more})
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the final metrics of training and validation."""
-        self._keep_metrics(trainer, "final")
+        """Write the final metrics of training and validation."""
+        self._write_metrics(trainer, "final")
         if self.run is not None:
-            self._keep_state("finished", trainer)
+            self._write_state("finished", trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metrics of a validation that is not part of training.
+        """Write the metrics of a validation that is not part of training.
 
         Raises:
             FloatingPointError: If a loss is not finite.
         """
         if trainer.state.fn == TrainerFn.VALIDATING:
-            self._keep_metrics(trainer, "validate")
+            self._write_metrics(trainer, "validate")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keep the metrics of a test.
+        """Write the metrics of a test.
 
         Raises:
             FloatingPointError: If a loss is not finite.
         """
-        self._keep_metrics(trainer, "test")
+        self._write_metrics(trainer, "test")
 
-    def _keep_metrics(self, trainer: Trainer, entry: str) -> None:
+    def _write_metrics(self, trainer: Trainer, entry: str) -> None:
         if entry != "final":
             check_losses(trainer.callback_metrics)
         if self.place() is not None and trainer.is_global_zero:
@@ -234,7 +234,7 @@ class RunDirectory(Callback):
 
 
 def run_directory(trainer: Trainer) -> Path:
-    """Return where a trainer's callbacks keep their files: its `RunDirectory`'s or else its log directory.
+    """Return where a trainer's callbacks write: its `RunDirectory`'s directory, otherwise its log directory.
 
     Raises:
         FileNotFoundError: If that was deleted, moved or replaced since training began.

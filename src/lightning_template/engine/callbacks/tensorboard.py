@@ -1,4 +1,4 @@
-"""TensorBoard's event files, which end no run when they cannot be written."""
+"""TensorBoard's event files, whose errors do not end a run."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -14,7 +14,7 @@ PART = "TensorBoard's files"
 
 
 class EventLogger(TensorBoardLogger):
-    """Lightning's logger for TensorBoard; without space on the disk, for example, the run goes on without it."""
+    """Lightning's logger for TensorBoard. Where it cannot write, such as on a full disk, the run goes on without it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -23,7 +23,7 @@ class EventLogger(TensorBoardLogger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """Writer of TensorBoard; one that does nothing where none can be made."""
+        """Writer of TensorBoard, or one that does nothing where there can be none."""
         return self._guard(PART, self._open) or NoWriter()
 
     def _open(self) -> Any:
@@ -35,12 +35,12 @@ class EventLogger(TensorBoardLogger):
         return records if isinstance(records, _Records) else _Records(records, self._guard)
 
     def save(self) -> None:
-        """Write what waits, and Lightning's own file of hyper-parameters."""
+        """Write pending records, and Lightning's file of hyper-parameters."""
         self._guard(PART, super().save)
 
 
 class NoWriter:
-    """Takes the place of TensorBoard's writer where none can be made, or one has failed."""
+    """Replaces TensorBoard's writer where there can be none, or one has failed."""
 
     def __getattr__(self, name: str) -> Callable[..., Self]:
         return self._ignore
@@ -54,7 +54,7 @@ class _Records:
 
     Args:
         records: What writes them.
-        guard: What keeps its errors.
+        guard: Handles errors of writing.
     """
 
     def __init__(self, records: Any, guard: Guard) -> None:
@@ -66,7 +66,7 @@ class _Records:
         self._guard(PART, self._records.write, record)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write pending records."""
         self._guard(PART, self._records.flush)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class _Records:
 
 
 def experiments(trainer: Trainer) -> list[Any]:
-    """Return the writers of TensorBoard of a trainer that logs; none in other ranks than the first."""
+    """Return the writers of TensorBoard of a trainer that logs; none on ranks other than 0."""
     if not trainer.is_global_zero:
         return []
     writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

@@ -1,4 +1,4 @@
-"""Choice of the quantity that says which weights are best, where nobody named it."""
+"""Choice of the quantity that decides which weights are best, where none is given."""
 
 import re
 from collections.abc import Collection, Iterable

@@ -99,7 +99,7 @@ def _watched(trainer: Trainer, pl_module: LightningModule) -> tuple[str | None, 
     """Return what says which weights are best, and whether its smallest or largest value: as the checkpoint has it."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # the Trainer's parts set it
         if isinstance(callback, BestAndLast):
-            callback.settle(trainer)
+            callback.choose_monitor(trainer)
             return callback.monitor, callback.mode
     return getattr(pl_module, "monitor", None), getattr(pl_module, "mode", None)
 

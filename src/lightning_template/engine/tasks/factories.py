@@ -1,4 +1,4 @@
-"""Optimizers and learning rate schedules, made by functions that are given; schedules get the length of the run."""
+"""Optimizers and learning rate schedules, made by factories; schedules get the length of the run."""
 
 import inspect
 import math
@@ -105,7 +105,7 @@ def build_lr_scheduler(
     parameters = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
     parameters |= getattr(factory, "keywords", {})
     if parameters.get("total_steps", 0) is not None or parameters.get("epochs") is not None:
-        scheduler = _make(factory, optimizer)
+        scheduler = _call(factory, optimizer)
         if isinstance(scheduler, ReduceLROnPlateau) and scheduler.mode != mode:
             raise ValueError(f"`mode` of `ReduceLROnPlateau` must be {mode} for this task, got {scheduler.mode}")
         return scheduler
@@ -113,10 +113,10 @@ def build_lr_scheduler(
         raise ValueError(
             "the learning rate schedule needs `total_steps`: set it or `max_epochs`, or `max_steps` if it moves by step"
         )
-    return _make(factory, optimizer, total_steps=int(total_steps))
+    return _call(factory, optimizer, total_steps=int(total_steps))
 
 
-def _make(
+def _call(
     factory: Callable[..., LRScheduler | ReduceLROnPlateau], *args: Any, **options: Any
 ) -> LRScheduler | ReduceLROnPlateau:
     try:
