@@ -137,7 +137,7 @@ def test_a_checkpoint_is_taken_after_its_changes_were_said(
     state = {"command_line": SimpleNamespace(**given), "subcommand": subcommand, "model": None, "trainer": trainer}
     vars(template).update(state, files={"config.yaml": now}, run_directory=SimpleNamespace(run=None), inputs=None)
     template.config = {subcommand: {"ckpt_path": "x.ckpt", "allow_changes": allowed}}
-    monkeypatch.setattr(cli, "check_checkpoint", lambda *_: None)
+    monkeypatch.setattr(cli, "check_weights", lambda *_: None)
     if subcommand == "fit" and not allowed:
         with pytest.raises(ValueError, match=r"^`model.optimizer.lr` was 0.1 and is 0.2, .* add --allow_changes"):
             template.run_subcommand(model=None)
