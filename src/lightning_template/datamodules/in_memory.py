@@ -44,6 +44,17 @@ class InMemoryDataModule(LightningDataModule):
 
     Raises:
         ValueError: If an argument is out of its range, or two do not go together.
+
+    Example:
+        >>> import torch
+        >>> class Squares(InMemoryDataModule):
+        ...     def load(self):
+        ...         inputs = torch.arange(100.0).unsqueeze(1)
+        ...         return (inputs, inputs**2), None
+        >>> data = Squares(batch_size=16)
+        >>> data.setup("fit")
+        >>> len(data.train_set), len(data.val_set), len(data.test_set)
+        (81, 9, 10)
     """
 
     train_set: TensorBatches | None = None

@@ -13,6 +13,7 @@ from lightning_template.engine.batches import (
     InMemoryLoader,
     TensorBatches,
     mix_seeds,
+    split,
     split_indices,
 )
 from lightning_template.transforms import Augmentation
@@ -142,6 +143,18 @@ def test_a_split_is_a_function_of_the_seed() -> None:
 def test_a_split_that_leaves_nothing_is_refused(num_samples: int, fraction: float) -> None:
     with pytest.raises(ValueError, match=f"a fraction of {fraction} of {num_samples} samples leaves a part empty"):
         split_indices(num_samples, fraction, seed=0)
+
+
+def test_parts_that_share_samples_share_them_on_a_device() -> None:
+    samples = torch.arange(10.0), torch.arange(10)
+    parts = split(samples, None, test_fraction=0.2, val_fraction=0.25, val_on_test=False, seed=0).to(
+        torch.device("meta")
+    )
+    assert [len(part.indices) for part in parts] == [6, 2, 2]
+    for part in parts:
+        assert part.inputs is parts.train.inputs
+        assert part.targets is parts.train.targets
+        assert part.targets.device.type == "meta"
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 100])

@@ -19,6 +19,7 @@ from lightning_template.datamodules import (
     TensorsDataModule,
 )
 from lightning_template.engine.cli.commands.samples import write_samples
+from lightning_template.engine.files import OneFileReader
 from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.prediction.prediction_writer import _without_formulas
 
@@ -134,6 +135,37 @@ def test_images_of_a_folder_are_served_as_in_training(tmp_path: Path) -> None:
 def test_data_that_read_no_files(data: LightningDataModule) -> None:
     with pytest.raises(ValueError, match="predicts its test set alone: it must define `file_reader` to take --input"):
         FilesToPredict(data, ["x.csv"])
+
+
+class Foreign(LightningDataModule):
+    """A data module of another project that reads files, after its set-up or without it."""
+
+    eval_batch_size = 2
+
+    def __init__(self, needs_setup: bool) -> None:
+        super().__init__()
+        self.needs_setup = needs_setup
+        self.scale = 1.0
+
+    def setup(self, stage: str) -> None:
+        self.scale = 10.0
+
+    def transform(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.scale * inputs
+
+    def file_reader(self) -> OneFileReader:
+        return OneFileReader(lambda path: torch.tensor([float(line) for line in path.read_text().split()]), self.needs_setup)
+
+
+@pytest.mark.parametrize(("needs_setup", "expected"), [(True, [[10, 20], [30]]), (False, [[1, 2], [3]])])
+def test_foreign_data_that_read_files(needs_setup: bool, expected: list[list[float]], tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("1\n2\n3\n")
+    data = Foreign(needs_setup)
+    given = FilesToPredict(data, [str(tmp_path / "x.txt")])
+    data.prepare_data()
+    data.setup("predict")
+    assert [batch.tolist() for batch in data.predict_dataloader()] == expected
+    assert (given.files, list(given.skipped)) == (None, [])
 
 
 MISTAKES = {

@@ -1,4 +1,7 @@
-"""Image folders with one folder for each class."""
+"""Image folders with one folder for each class.
+
+Not torchvision's `ImageFolder`: it takes hidden folders for classes, and images in inner folders for their parent's.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
