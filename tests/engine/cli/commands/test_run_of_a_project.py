@@ -10,7 +10,7 @@ import pytest
 
 from lightning_template.engine.cli.commands.task_texts import read_template
 
-TOOLS = ["bash", "cat", "dirname", "head", "rm", "env", "mv"]
+TOOLS = ["awk", "bash", "cat", "dirname", "head", "rm", "env", "cp"]
 UV = f"""#!{shutil.which("bash")}
 echo "uv $*" >>"$LOG"
 case "$1 ${{2-}}" in
@@ -39,8 +39,8 @@ class Project:
         (self.bin / "uv").write_text(UV)
         (self.bin / "uv").chmod(0o755)
 
-    def run(self, *words: str, broken: str = "") -> "subprocess.CompletedProcess[str]":
-        environment = {"PATH": str(self.bin), "LOG": str(self.log), "BROKEN": broken, "PYTHONHOME": "/nowhere"}
+    def run(self, *words: str, broken: str = "", **more: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": str(self.bin), "LOG": str(self.log), "BROKEN": broken, "PYTHONHOME": "/nowhere"} | more
         script = str(self.root / "scripts" / "run")
         return subprocess.run([script, *words], cwd="/", env=environment, capture_output=True, text=True, check=False)
 
@@ -60,6 +60,7 @@ INSTALL = (
     "pip install -q --python ROOT/.venv/bin/python --reinstall-package lightning-template "
     "--require-hashes -r requirements.lock"
 )
+INSTALL_ALL = "install --require-hashes -r requirements.lock"
 IMPORT = ("python", "-c", "import flowers, os; print(flowers.NAME, os.environ['LIGHTNING_TEMPLATE_LAUNCHER'])")
 
 
@@ -133,10 +134,41 @@ def test_an_old_python_is_passed_over(project: Project) -> None:
     assert project.run("env").returncode == 0
 
 
-@pytest.mark.slow
-def test_pip_installs_where_there_is_no_uv(project: Project) -> None:
-    (project.bin / "uv").unlink()
-    (project.root / "requirements.lock").write_text("")
-    done = project.run("python", "-m", "pip", "--version")
+PYTHON = f"""#!{shutil.which("bash")}
+case "$*" in
+  *sys.version_info*) echo "$0" ;;
+  *"-m venv"*) '{sys.executable}' "$@" --without-pip && cp "$PIP" "$4"/lib/python*/site-packages ;;
+  *) exec '{sys.executable}' "$@" ;;
+esac
+"""
+# A pip that says how it was called, and installs the fake of uv.
+PIP = """
+import os, pathlib, shutil, sys
+words = " ".join(sys.argv[1:])
+with open(os.environ["LOG"], "a") as log:
+    log.write(f"pip {words}\\n")
+if "uv.lock" in words:
+    if os.environ["BROKEN"]:
+        sys.exit(1)
+    assert pathlib.Path(sys.argv[5]).read_text() == "uv==1 \\\\\\n    --hash=sha256:2\\n"
+    shutil.copy(os.environ["UV"], pathlib.Path(sys.argv[5]).parent / "bin" / "uv")
+"""
+
+
+@pytest.mark.parametrize("broken", ["", "yes"])
+def test_without_uv_pip_installs_it_or_all(broken: str, project: Project, tmp_path: Path) -> None:
+    uv = (project.bin / "uv").rename(tmp_path / "uv")
+    (project.root / "requirements.lock").write_text(
+        "torch==1 \\\n    --hash=sha256:1\nuv==1 \\\n    --hash=sha256:2\nuvloop==1 \\\n    --hash=sha256:3\n"
+    )
+    (project.bin / "python3").unlink()
+    (project.bin / "python3").write_text(PYTHON)
+    (project.bin / "python3").chmod(0o755)
+    (tmp_path / "pip.py").write_text(PIP)
+    done = project.run(*IMPORT, broken=broken, UV=str(uv), PIP=str(tmp_path / "pip.py"))
     assert done.returncode == 0, done.stderr
-    assert str(project.root) in done.stdout
+    quiet = "-q --disable-pip-version-check"
+    first = f"pip install --no-deps --require-hashes -r ROOT/.venv/uv.lock {quiet}"
+    others = [f"pip {words} {quiet}" for words in ("uninstall -y lightning-template", INSTALL_ALL)]
+    assert project.calls() == [first, *(others if broken else [INSTALL])]
+    assert ("no uv, using pip" in done.stderr) == bool(broken)
