@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lightning_template.engine.batches import BatchIndex, BatchOrder, InMemoryLoader, TensorBatches
-from lightning_template.engine.rehearsal.samples import MAX_SHARED, Sampler, same_random_numbers, shared
+from lightning_template.engine.rehearsal.samples import MAX_SHARED, Sampler, same_random_numbers, shared_parts
 
 CPU = torch.device("cpu")
 
@@ -105,11 +105,11 @@ def test_a_copy_shares_what_is_large() -> None:
     value = {"a": short, "b": (array, {"c": in_dict}, [held]), "d": {in_tuple}, "e": Dataset, 3: "text"}
     limit = list(range(MAX_SHARED))
     large = {number: number for number in range(MAX_SHARED + 1)}
-    found = shared([value, limit, long, large])
+    found = shared_parts([value, limit, long, large])
     expected = [short[0], array, in_dict, in_object, in_tuple, long, large]
     assert found.keys() == {id(item) for item in expected}
     assert all(found[id(item)] is item for item in expected)
-    assert shared(5) == {}
+    assert shared_parts(5) == {}
 
 
 @pytest.mark.parametrize("fails", [False, True])

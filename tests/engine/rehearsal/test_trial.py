@@ -153,7 +153,7 @@ def test_code_of_others_may_fail_for_want_of_what_comes_later(part: str) -> None
         raise TypeError("not yet")
 
     assert rehearse(task_of(type("Own", (ClassificationTask,), {part: fail}))) == set()
-    assert trial._certain(task_of()) == (ValueError, RuntimeError, TypeError, IndexError)
+    assert trial._certain_errors(task_of()) == (ValueError, RuntimeError, TypeError, IndexError)
 
 
 @pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])

@@ -57,13 +57,13 @@ class Sampler:
             if targets.ndim == 1 and not targets.is_floating_point() and size > 2:
                 positions[1], positions[-1] = targets.argmin(), targets.argmax()
             return self.dataset[BatchIndex(positions, (0, 0, 0, 0))]
-        dataset = copy.deepcopy(self.dataset, shared(self.dataset))
+        dataset = copy.deepcopy(self.dataset, shared_parts(self.dataset))
         indices = positions.tolist()
         get_all = getattr(dataset, "__getitems__", None)
         return self.loader.collate_fn(get_all(indices) if get_all else [dataset[index] for index in indices])
 
 
-def shared(value: Any) -> dict[int, Any]:
+def shared_parts(value: Any) -> dict[int, Any]:
     """Return a memo for `copy.deepcopy` with which a copy shares tensors, arrays and long lists."""
     found: dict[int, Any] = {}
     seen: set[int] = set()

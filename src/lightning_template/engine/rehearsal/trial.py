@@ -16,12 +16,12 @@ from lightning_template.engine.rehearsal.samples import Sampler
 from lightning_template.tasks import SupervisedTask
 
 NUM_SAMPLES = 32
-"""Number of samples that are tried; where they fail, a whole batch is tried before it counts."""
+"""Number of samples to try first; only if a whole batch fails too, the run is refused."""
 
-CERTAIN: tuple[type[Exception], ...] = (ValueError, RuntimeError)
-"""Errors that do not come from what Lightning has ready only later, such as a logger."""
-CERTAIN_IN_OURS: tuple[type[Exception], ...] = (*CERTAIN, TypeError, IndexError)
-"""The same where no code but networks and losses runs, which know nothing of Lightning."""
+CERTAIN_ERRORS: tuple[type[Exception], ...] = (ValueError, RuntimeError)
+"""Errors that the run itself would raise too; others may come from parts that Lightning prepares later, as loggers."""
+CERTAIN_IN_OWN_STEPS: tuple[type[Exception], ...] = (*CERTAIN_ERRORS, TypeError, IndexError)
+"""The same for steps that call only networks and losses, which know nothing of Lightning."""
 PARTS = ("forward", "check_shapes", "compute_loss", "predict")
 """Methods of a task that make up its steps."""
 
@@ -58,16 +58,16 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
             except torch.OutOfMemoryError:
                 return set()
             except Exception as error:
-                if not isinstance(error, _certain(task)):
+                if not isinstance(error, _certain_errors(task)):
                     return set()
                 if size == sampler.batch_size:
                     raise error if isinstance(error, ValueError) else ValueError(one_line(error)) from error
     return set()
 
 
-def _certain(task: SupervisedTask) -> tuple[type[Exception], ...]:
+def _certain_errors(task: SupervisedTask) -> tuple[type[Exception], ...]:
     is_ours = all(getattr(type(task), part).__module__.startswith("lightning_template.") for part in PARTS)
-    return CERTAIN_IN_OURS if is_ours else CERTAIN
+    return CERTAIN_IN_OWN_STEPS if is_ours else CERTAIN_ERRORS
 
 
 def _copied(trainer: Trainer, task: SupervisedTask, training: bool) -> SupervisedTask | None:
@@ -88,32 +88,32 @@ def _run(trainer: Trainer, trial: SupervisedTask, stage: str, inputs: Tensor, ta
     precision = trainer.precision_plugin
     context = precision.train_step_context if stage == "train" else precision.val_step_context
     with torch.compiler.set_stance("force_eager"), torch.set_grad_enabled(stage == "train"), context():
-        outputs = _named(trial, "network", f"inputs {_kind(inputs)}", lambda: trial(inputs))
+        outputs = _call(trial, "network", f"inputs {_describe(inputs)}", lambda: trial(inputs))
         trial.check_shapes(outputs, targets)
-        loss = _named(
+        loss = _call(
             trial,
             "loss",
-            f"outputs {_kind(outputs)} and targets {_kind(targets)}",
+            f"outputs {_describe(outputs)} and targets {_describe(targets)}",
             lambda: trial.compute_loss(outputs, targets),
         )
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ValueError(f"`model.loss` must return one number for a batch, got {_kind(loss)}")
+            raise ValueError(f"`model.loss` must return one number for a batch, got {_describe(loss)}")
         measures.update(loss, outputs, targets)
         measures.flush()
     return logged | {f"{stage}/loss", *map(str, measures.metrics.keys()), *(["train/loss_step"] * (stage == "train"))}
 
 
-def _named(trial: SupervisedTask, option: str, what: str, function: Callable[[], Any]) -> Any:
-    """Return what a function returns; of an error that is not one of the task's own, say what is not taken."""
+def _call(trial: SupervisedTask, option: str, what: str, function: Callable[[], Any]) -> Any:
+    """Call a function; name the option and its arguments in an error that is not the task's own."""
     try:
         return function()
-    except torch.OutOfMemoryError:  # says nothing of what is taken
+    except torch.OutOfMemoryError:  # says nothing about the arguments
         raise
-    except _certain(trial) as error:
+    except _certain_errors(trial) as error:
         if option == "loss" and isinstance(error, ValueError):
             raise
         raise ValueError(f"`model.{option}` does not take {what}: {one_line(error)}") from error
 
 
-def _kind(value: Any) -> str:
+def _describe(value: Any) -> str:
     return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
