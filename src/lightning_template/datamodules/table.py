@@ -21,8 +21,8 @@ class TableDataModule(NormalizedDataModule):
     Args:
         path: File that ends in `.csv`, `.tsv` or `.parquet`; the first line of the first two names the columns.
         targets: Name of the column to predict; for regression there may be several.
-        inputs: Names of the columns to predict it from; all other columns of numbers if not given, save an index of
-            the rows, such as pandas writes: one without a name, or whole numbers that count the rows.
+        inputs: Names of the columns to predict it from; all other columns of numbers if not given. An index of the
+            rows is left out, such as pandas writes: a column without a name, or whole numbers that count the rows.
         task: What the targets are.
         test_path: File with the same columns for the test; if not given, a fraction of the rows of `path`.
 

@@ -23,8 +23,8 @@ class ClassificationTask(SupervisedTask):
     """Sorts each sample into one of several classes; two classes make it binary.
 
     Targets are class indices `(N,)`. Outputs are `(N, num_classes)`: logits for `CrossEntropyLoss`, log-probabilities
-    for `NLLLoss`. With two classes they may also be one value for each sample, `(N,)` or `(N, 1)`: the logit of class 1
-    for `BCEWithLogitsLoss`, its probability for `BCELoss`.
+    for `NLLLoss`. With two classes they may also be one value for each sample, `(N,)` or `(N, 1)`. That is the logit of
+    class 1 for `BCEWithLogitsLoss`, its probability for `BCELoss`.
 
     Args:
         network: Maps a batch of inputs `(N, ...)` to such outputs.

@@ -12,9 +12,10 @@ class Executions(Callback):
     """Makes several training steps in an execution, which ends with hooks, log and progress bar.
 
     Weights, logged values and checkpoints are those of single steps; small networks train several times faster. Where
-    a callback or the task has to see each step, an execution is one step, and a line says why. A callback whose
-    `on_train_batch_start` and `on_train_batch_end` may be called for the last step of an execution alone says so by a
-    class attribute `every_execution = True`; with an attribute `every_n_steps` too, executions end at multiples of it.
+    a callback or the task has to see each step, an execution is one step, and a line says why. A callback may
+    be content with calls of `on_train_batch_start` and `on_train_batch_end` for the last step of an execution. It says
+    so by a class attribute `every_execution = True`. With an attribute `every_n_steps` too, executions end at
+    multiples of it.
 
     Args:
         steps: Largest number of steps in an execution.

@@ -25,8 +25,8 @@ WITHOUT_END = "{desc}: {n_fmt} batches, {elapsed} elapsed, {rate_fmt}{postfix}"
 class ClockedProgressBar(Observer, ProgressBar):
     """Shows how far the run is, with losses, the quantity that is watched, speed and remaining time.
 
-    A terminal gets a bar that is redrawn four times a second, where Lightning's are redrawn after every batch or from a
-    thread of their own; a log file gets a line every half a minute. A run without an end has no remaining time.
+    A terminal gets a bar that is redrawn four times a second. Lightning redraws its bars after every batch, or from a
+    thread. A log file gets a line every half a minute. A run without an end has no remaining time.
     """
 
     _next: float  # time of the next redraw
@@ -106,7 +106,7 @@ class ClockedProgressBar(Observer, ProgressBar):
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """End the bar's line: what is said of the exception comes on a line of its own."""
+        """End the bar's line, so that the exception's message begins a new one."""
         self._close()
 
     def _start(self, what: str, total: float, done: int = 0) -> None:

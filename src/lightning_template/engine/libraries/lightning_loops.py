@@ -1,7 +1,7 @@
 """Private parts of Lightning's loops, and the steps that leave out what Lightning does around them.
 
-Imported only where `known_version()`. tests/engine/libraries holds what is assumed of the installed version: these
-steps repeat what `advance` and `run` of Lightning's loops do to weights, counters and schedules.
+Imported only where `known_version()`. These steps repeat what `advance` and `run` of Lightning's loops do to weights,
+counters and schedules. The tests in tests/engine/libraries check what is assumed of the installed version.
 """
 
 from collections import OrderedDict

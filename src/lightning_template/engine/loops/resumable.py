@@ -1,12 +1,13 @@
-"""Training that can be stopped and resumed exactly: what Lightning's loops leave out of a checkpoint.
+"""Training that can be stopped and resumed exactly, with checkpoints that hold what Lightning's leave out.
 
-A run can be stopped at a boundary: a moment between two steps, or two epochs, at which no gradients are pending and
-everything that belongs to the step or epoch is done. Checkpoints written there hold the random numbers, the place in
-the data and the metrics so far of each rank, so that a resumed run ends as one that was never stopped, to the bit.
-Lightning's own moments for checkpoints lie within a step or at an epoch's end, where some of it is not done yet.
+A run can be stopped at a boundary, between two steps or two epochs. There no gradients are pending, and everything that
+belongs to the step or epoch is done. A checkpoint written there holds the random numbers, the position in the data and
+the metrics of each rank. So a resumed run ends as one that was never stopped, to the bit. Lightning writes its
+checkpoints within a step or at an epoch's end, where some of this is not done yet.
 
-What is out of reach: the random numbers that persistent workers of a DataLoader draw for themselves (those of workers
-made anew each epoch come again), and Lightning's mean over an epoch of what a task logs as numbers, step by step.
+Two things are not restored:
+- random numbers that persistent workers of a DataLoader draw for themselves;
+- Lightning's mean over an epoch of numbers that a task logs in each step.
 """
 
 from typing import Any

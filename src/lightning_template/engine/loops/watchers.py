@@ -1,4 +1,4 @@
-"""Who has to see each training step, and whether a step calls hooks that anybody overrides."""
+"""Callbacks and hooks that decide how a training step is made: each by itself, or without calls of hooks."""
 
 import inspect
 from collections.abc import Iterable

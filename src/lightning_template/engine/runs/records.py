@@ -31,8 +31,8 @@ def read_run(run: Path) -> dict[str, Any]:
     """Read what a run left, as far as it is there, readable and of the right type.
 
     Returns:
-        The run's `path`, `experiment`, `version`, `state`, `epochs`, `steps`, `seconds` of training, `error`, time it
-        `started`, git `commit`, whether that was `dirty`, `best` score and `test` metrics. None stands for unknown.
+        The run's `path`, `experiment`, `version`, `state`, `error`, `best` score and `test` metrics. Also its `epochs`,
+        `steps`, `seconds` of training, time it `started`, and git `commit`, which may be `dirty`. None means unknown.
     """
     state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, METRICS_FILE, "environment.json"))
     became = state.get("state")
