@@ -155,20 +155,40 @@ if "uv.lock" in words:
 """
 
 
-@pytest.mark.parametrize("broken", ["", "yes"])
-def test_without_uv_pip_installs_it_or_all(broken: str, project: Project, tmp_path: Path) -> None:
-    uv = (project.bin / "uv").rename(tmp_path / "uv")
-    (project.root / "requirements.lock").write_text(
-        "torch==1 \\\n    --hash=sha256:1\nuv==1 \\\n    --hash=sha256:2\nuvloop==1 \\\n    --hash=sha256:3\n"
-    )
+def hide_uv(project: Project, folder: Path) -> dict[str, str]:
+    """Take uv off PATH and let environments have a fake pip; return what the fakes must know."""
+    (project.bin / "uv").rename(folder / "uv")
     (project.bin / "python3").unlink()
     (project.bin / "python3").write_text(PYTHON)
     (project.bin / "python3").chmod(0o755)
-    (tmp_path / "pip.py").write_text(PIP)
-    done = project.run(*IMPORT, broken=broken, UV=str(uv), PIP=str(tmp_path / "pip.py"))
+    (folder / "pip.py").write_text(PIP)
+    (project.root / "requirements.lock").write_text(
+        "torch==1 \\\n    --hash=sha256:1\nuv==1 \\\n    --hash=sha256:2\nuvloop==1 \\\n    --hash=sha256:3\n"
+    )
+    return {"UV": str(folder / "uv"), "PIP": str(folder / "pip.py")}
+
+
+QUIET = "-q --disable-pip-version-check"
+INSTALL_UV = f"pip install --no-deps --require-hashes -r ROOT/.venv/uv.lock {QUIET}"
+
+
+@pytest.mark.parametrize("broken", ["", "yes"])
+def test_without_uv_pip_installs_it_or_all(broken: str, project: Project, tmp_path: Path) -> None:
+    done = project.run(*IMPORT, broken=broken, **hide_uv(project, tmp_path))
     assert done.returncode == 0, done.stderr
-    quiet = "-q --disable-pip-version-check"
-    first = f"pip install --no-deps --require-hashes -r ROOT/.venv/uv.lock {quiet}"
-    others = [f"pip {words} {quiet}" for words in ("uninstall -y lightning-template", INSTALL_ALL)]
-    assert project.calls() == [first, *(others if broken else [INSTALL])]
+    others = [f"pip {words} {QUIET}" for words in ("uninstall -y lightning-template", INSTALL_ALL)]
+    assert project.calls() == [INSTALL_UV, *(others if broken else [INSTALL])]
     assert ("no uv, using pip" in done.stderr) == bool(broken)
+
+
+@pytest.mark.parametrize("is_locked", [True, False])
+def test_uv_may_go_after_it_made_an_environment(is_locked: bool, project: Project, tmp_path: Path) -> None:
+    assert project.run("env").returncode == 0
+    project.calls()
+    (project.root / ".venv" / "mine").touch()
+    hidden = hide_uv(project, tmp_path)
+    if is_locked:
+        shutil.copy(hidden["UV"], project.root / ".venv" / "bin" / "uv")
+    assert project.run("env", **hidden).returncode == 0
+    assert project.calls() == ([] if is_locked else [INSTALL_UV]) + [INSTALL]
+    assert (project.root / ".venv" / "mine").exists() == is_locked  # that of uv has no pip
