@@ -35,7 +35,12 @@ from torch.utils.tensorboard import SummaryWriter
 from torchmetrics import CatMetric, MeanMetric, Metric
 
 from lightning_template.engine import libraries
-from lightning_template.engine.libraries import tensorboard_private, torch_private, torchmetrics_private
+from lightning_template.engine.libraries import (
+    lightning_loops,
+    tensorboard_private,
+    torch_private,
+    torchmetrics_private,
+)
 from private_access import private_accesses
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -310,8 +315,11 @@ LIGHTNING = [
     ),
     Assumption(
         "a step that takes the loader's iterator gets it from a `_DataLoaderIterDataFetcher`, a `_DataFetcher`",
-        lambda: isinstance(fetcher_of_iterator(), fetchers._DataFetcher),
-        exchanged(utilities, "_DataLoaderIterDataFetcher", object),
+        lambda: (
+            lightning_loops.hands_over_iterator(fetcher_of_iterator())  # type: ignore[arg-type]
+            and issubclass(fetchers._PrefetchDataFetcher, fetchers._DataFetcher)
+        ),
+        exchanged(utilities, "_DataLoaderIterDataFetcher", fetchers._PrefetchDataFetcher),
     ),
     sets("", Trainer, "_val_check_time_interval"),
     uses(EPOCH._should_check_val_fx, EPOCH, "_last_val_time"),

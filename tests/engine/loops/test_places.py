@@ -55,7 +55,7 @@ def order(calls: list[str]) -> Any:
 def test_a_loader_goes_on_at_once_if_it_can(make: Any, expected: list[str]) -> None:
     fetcher: Any = Fetcher()
     fetcher.combined_loader = SimpleNamespace(flattened=make(order(fetcher.calls)))
-    loop_of()._go_to(3, fetcher)
+    loop_of()._skip_batches(3, fetcher)
     assert fetcher.calls == expected
 
 
@@ -174,7 +174,7 @@ def test_a_worker_that_a_signal_ended_is_a_stop(
     monkeypatch.setattr(stop_signals, "received", received)
     monkeypatch.setattr(workers, "GRACE", 0.0)
     trainer: Any = SimpleNamespace(is_global_zero=is_first)
-    with pytest.raises(BaseException) as raised, workers.stopping_with_workers(trainer):  # noqa: PT011
+    with pytest.raises(BaseException) as raised, workers.stop_on_worker_death(trainer):  # noqa: PT011
         raise error
     if stops:
         assert isinstance(raised.value, Stopped)
@@ -204,7 +204,7 @@ def test_the_death_of_a_worker_is_told_unless_a_signal_came(
         raise DIED
 
     monkeypatch.setattr(workers, "watch_workers", lambda: signal.signal(signal.SIGCHLD, of_torch))
-    with workers.patient_with_workers():
+    with workers.ignore_worker_death_on_stop():
         if received:
             signal.raise_signal(signal.SIGCHLD)
         else:
@@ -212,13 +212,13 @@ def test_the_death_of_a_worker_is_told_unless_a_signal_came(
                 signal.raise_signal(signal.SIGCHLD)
     assert told == [signal.SIGCHLD]
     assert signal.getsignal(signal.SIGCHLD) is of_torch
-    with workers.patient_with_workers():
+    with workers.ignore_worker_death_on_stop():
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # somebody else takes it
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
     other = SimpleNamespace(current_thread=lambda: "another", main_thread=lambda: "main")
     monkeypatch.setattr(workers, "threading", other)
     monkeypatch.setattr(workers, "watch_workers", lambda: pytest.fail("no thread but the main one may"))
-    with workers.patient_with_workers():
+    with workers.ignore_worker_death_on_stop():
         assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 
 

@@ -24,7 +24,7 @@ from lightning_template.engine.batches import BatchOrder
 from lightning_template.engine.loops import metric_state, resumable
 from lightning_template.engine.loops import random_state as states
 from lightning_template.engine.loops.boundary import Boundary
-from lightning_template.engine.loops.workers import is_death_of_a_worker
+from lightning_template.engine.loops.workers import is_worker_death
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 from lightning_template.transforms import Augmentation
@@ -396,4 +396,4 @@ def test_a_checkpoint_holds_what_each_rank_has(
     ],
 )
 def test_deaths_of_workers_are_told_from_other_errors(error: Exception, expected: bool) -> None:
-    assert is_death_of_a_worker(error) is expected
+    assert is_worker_death(error) is expected

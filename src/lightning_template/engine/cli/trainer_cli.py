@@ -26,7 +26,7 @@ from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_w
 from lightning_template.engine.cli.values import check_values
 from lightning_template.engine.libraries.lightning_cli import CommandLineWins
 from lightning_template.engine.libraries.lightning_trainer import known_version
-from lightning_template.engine.loops import patient_with_workers, take_over_signals
+from lightning_template.engine.loops import ignore_worker_death_on_stop, take_over_signals
 from lightning_template.engine.prediction import FilesToPredict
 from lightning_template.engine.process.errors import Stopped, one_line, shorten
 from lightning_template.engine.rehearsal import Rehearsal
@@ -187,7 +187,7 @@ class TemplateCLI(CommandLineWins):
             check_weights(Path(checkpoint), self.model, other_configuration)
             self._check_changes()
         try:
-            with patient_with_workers():
+            with ignore_worker_death_on_stop():
                 getattr(self.trainer, str(self.subcommand))(**arguments, weights_only=True)
                 self._report()
         except Stopped as stopped:

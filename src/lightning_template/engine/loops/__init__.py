@@ -3,12 +3,12 @@
 from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.connectors import take_over_signals
 from lightning_template.engine.loops.exchange import make_resumable, run_in_executions
-from lightning_template.engine.loops.workers import patient_with_workers
+from lightning_template.engine.loops.workers import ignore_worker_death_on_stop
 
 __all__ = [
     "Boundary",
+    "ignore_worker_death_on_stop",
     "make_resumable",
-    "patient_with_workers",
     "run_in_executions",
     "take_over_signals",
 ]

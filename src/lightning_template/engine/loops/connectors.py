@@ -5,7 +5,7 @@ from functools import partial
 from lightning.pytorch import Trainer
 
 from lightning_template.engine.libraries.lightning_trainer import known_version
-from lightning_template.engine.loops.workers import stopping_with_workers
+from lightning_template.engine.loops.workers import stop_on_worker_death
 
 
 def take_over_signals(trainer: Trainer) -> None:
@@ -20,4 +20,4 @@ def take_over_signals(trainer: Trainer) -> None:
 
     exchange_connectors(trainer)
     # A worker may die in the sanity check or an evaluation too.
-    run_stages_within(trainer, partial(stopping_with_workers, trainer))
+    run_stages_within(trainer, partial(stop_on_worker_death, trainer))

@@ -1,4 +1,4 @@
-"""The state of all random numbers of a process, as a checkpoint that runs no code can hold it."""
+"""The random state of a process, as plain values and tensors for checkpoints that run no code."""
 
 import random
 from typing import Any
@@ -8,7 +8,7 @@ import torch
 
 
 def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the states of Python, numpy, torch and, if it is no CPU, the device: plain values and tensors."""
+    """Return the random states of Python, numpy, torch and, unless it is a CPU, the device."""
     version, numbers, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
     keys = torch.from_numpy(numpy_state["state"]["key"].astype(np.int64))
@@ -23,7 +23,7 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any], device: torch.device) -> None:
-    """Go on with the random numbers that come after `state`."""
+    """Restore what `random_state` returned."""
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     keys = state["numpy"]["state"]["key"].numpy().astype(np.uint32)

@@ -1,13 +1,12 @@
-"""Training that can be stopped and resumed exactly, with checkpoints that hold what Lightning's leave out.
+"""Loops over epochs and batches that stop and resume exactly.
 
-A run can be stopped at a boundary, between two steps or two epochs. There no gradients are pending, and everything that
-belongs to the step or epoch is done. A checkpoint written there holds the random numbers, the position in the data and
-the metrics of each rank. So a resumed run ends as one that was never stopped, to the bit. Lightning writes its
-checkpoints within a step or at an epoch's end, where some of this is not done yet.
+A run stops at a boundary: between two steps or two epochs, with no gradients pending and all hooks and schedules done.
+Checkpoints written there hold each rank's random state, position in the data and metrics. A resumed run then ends with
+the same bits as one that was never stopped. Lightning writes its own checkpoints within a step or at the end of an
+epoch, before some of that is done.
 
-Two things are not restored:
-- random numbers that persistent workers of a DataLoader draw for themselves;
-- Lightning's mean over an epoch of numbers that a task logs in each step.
+Two things are not restored: the random state of a DataLoader's persistent workers, and Lightning's mean over an epoch
+of numbers that a task logs in each step.
 """
 
 from typing import Any
@@ -18,7 +17,7 @@ from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, B
 from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
-from lightning_template.engine.loops.workers import GRACE, is_death_of_a_worker, stopping_with_workers
+from lightning_template.engine.loops.workers import GRACE, is_worker_death, stop_on_worker_death
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 
@@ -29,23 +28,23 @@ class FitLoop(BaseFitLoop):
     epoch_loop: "EpochLoop"
 
     def run(self) -> None:
-        """Go through the epochs.
+        """Run the epochs.
 
         Raises:
             Stopped: If a signal to this process ended the workers of a DataLoader too, within a step or a validation.
         """
         self.epoch_loop.restore_callback_metrics()
-        with stop_signals.hold(), stopping_with_workers(self.trainer):
+        with stop_signals.hold(), stop_on_worker_death(self.trainer):
             super().run()
 
     def setup_data(self) -> None:
-        """Ask for the training data, which may begin to load at once.
+        """Request the training loader, whose workers may start to load at once.
 
         Raises:
-            ValueError: If there are none; Lightning would train nothing and report success.
+            ValueError: If it has no batches: Lightning would train nothing and report success.
         """
         if self.loads_data:
-            self.epoch_loop.keep_random_state()
+            self.epoch_loop.save_random_state()
         super().setup_data()
         if self.max_batches == 0 and self.trainer.limit_train_batches != 0:
             raise ValueError("the training set has no batches: is it empty, or `limit_train_batches` too small?")
@@ -56,7 +55,7 @@ class FitLoop(BaseFitLoop):
             self.epoch_loop.restore_random_state()
         super().on_advance_start()
         if self.epoch_loop.resumes:
-            self.finish_restart()  # it would withhold the end of this epoch from a schedule that waits for plateaus
+            self.finish_restart()  # else a plateau schedule would not step at the end of this epoch
 
     def on_advance_end(self) -> None:
         """End an epoch."""
@@ -67,13 +66,13 @@ class FitLoop(BaseFitLoop):
 class EpochLoop(BaseEpochLoop):
     """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
 
-    _random_state_before: dict[str, Any] | None = None  # of the data: their order may be drawn from it
-    _at_boundary: bool | None = None  # whether between epochs, or not at a boundary
+    _random_state_before: dict[str, Any] | None = None  # from which the order of the data is drawn
+    _at_boundary: bool | None = None  # True between epochs, False between steps, None elsewhere
     _resumed: dict[str, Any] | None = None
 
     @property
     def must_stop(self) -> bool:
-        """Whether this process got a signal and may act on it alone."""
+        """Whether this process got a signal and has no other rank to agree with."""
         return stop_signals.received is not None and self.trainer.world_size == 1
 
     @property
@@ -86,23 +85,23 @@ class EpochLoop(BaseEpochLoop):
         """Whether the run starts from a checkpoint that was written between two epochs."""
         return self._resumed is not None and self._resumed["between_epochs"]
 
-    def keep_random_state(self) -> None:
-        """Keep the random numbers' state from which the order of the data is drawn."""
+    def save_random_state(self) -> None:
+        """Save the random state from which the order of the data is drawn."""
         self._random_state_before = random_state(self.trainer.strategy.root_device)
 
     def restore_callback_metrics(self) -> None:
-        """Have callbacks and schedules see the metrics of the checkpoint until there are new ones."""
+        """Show callbacks and schedules the metrics of the checkpoint until there are new ones."""
         if self._resumed is not None:
             self.restore_metrics(self._resumed["callback_metrics"])
 
     def restore_random_state(self) -> None:
-        """Go on with the random numbers of the checkpoint."""
+        """Restore the random state of this rank from the checkpoint."""
         assert self._resumed is not None
         rank = self._resumed["ranks"][self.trainer.global_rank]
         set_random_state(rank["random_state"], self.trainer.strategy.root_device)
 
     def reset(self) -> None:
-        """Start an epoch, or go on within one."""
+        """Start an epoch, or resume within one."""
         if self._resumed is not None:
             self.restarting = False
             self.reset_restart_stage()
@@ -110,22 +109,22 @@ class EpochLoop(BaseEpochLoop):
             super().reset()
 
     def on_run_start(self, data_fetcher: DataFetcher) -> None:
-        """Find the place in the data."""
+        """Start the loader, at its position in the checkpoint on resume."""
         resumed = self._resumed
         if resumed is None:
             if self.trainer.current_epoch > 0 and not self.trainer.fit_loop.is_resuming and not self.restarting:
-                self.keep_random_state()
+                self.save_random_state()
             super().on_run_start(data_fetcher)
             return
         rank = resumed["ranks"][self.trainer.global_rank]
         position = self.batch_progress.current.ready
         if resumed["between_epochs"]:
-            self.keep_random_state()
+            self.save_random_state()
             iter(data_fetcher)
         else:
             self._random_state_before = rank["random_state_before"]
             set_random_state(rank["random_state_before"], self.trainer.strategy.root_device)
-            self._go_to(position, data_fetcher)
+            self._skip_batches(position, data_fetcher)
             self.restore_random_state()
             load_metrics(self.trainer.lightning_module, rank["metrics"])
         self._resumed = None
@@ -135,13 +134,13 @@ class EpochLoop(BaseEpochLoop):
             data_fetcher.done = data_fetcher.fetched >= data_fetcher.length
 
     def on_advance_end(self, data_fetcher: DataFetcher) -> None:
-        """Do what is due after a step."""
+        """Reach a boundary after an optimizer step, unless the epoch ends with it."""
         super().on_advance_end(data_fetcher)
         if not self.has_seen_all_batches and not self.has_pending_gradients:
             self.reach_boundary(epoch_ended=False)
 
     def reach_boundary(self, epoch_ended: bool) -> None:
-        """Have callbacks do what they do between two steps, and stop if a signal asks for it.
+        """Call the callbacks that act at a boundary, and stop if any rank got a signal.
 
         Raises:
             Stopped: If this process, or that of another rank, got a signal.
@@ -160,26 +159,26 @@ class EpochLoop(BaseEpochLoop):
             raise Stopped(signal, trainer.global_step, speaks=trainer.is_global_zero)
 
     def stop_without_data(self, error: Exception) -> None:
-        """Stop where the data ended because their workers did; return if the error says it all.
+        """Stop where a signal ended the DataLoader's workers; return where the error says enough.
 
         Args:
-            error: What a step, or the loading of its batch, failed with.
+            error: Error of a step, or of the loading of its batch.
 
         Raises:
-            Stopped: If a signal to this process ended the workers too, and the run is between two steps.
-            RuntimeError: If nothing asked them to end.
+            Stopped: If this process got the signal too, and is between two steps.
+            RuntimeError: If a worker died without a signal to this process.
         """
         progress = self.batch_progress.current
-        if progress.ready != progress.completed or not is_death_of_a_worker(error):  # a step was begun
+        if progress.ready != progress.completed or not is_worker_death(error):  # a step was begun
             return
         if stop_signals.comes_within(GRACE):
             if self.must_stop and not self.has_pending_gradients:
                 self.reach_boundary(epoch_ended=False)
-        elif isinstance(error, ConnectionError):  # it died while it handed over a batch
+        elif isinstance(error, ConnectionError):  # while it passed on a batch
             raise RuntimeError("a worker of a DataLoader was killed, perhaps because memory ran out") from error
 
     def on_save_checkpoint(self) -> dict[str, Any]:
-        """Return Lightning's state and, at a boundary, what makes it complete."""
+        """Return Lightning's state and, at a boundary, what it leaves out."""
         state: dict[str, Any] = super().on_save_checkpoint()
         if self._at_boundary is None:
             return state
@@ -197,7 +196,7 @@ class EpochLoop(BaseEpochLoop):
         return {**state, "between_epochs": self._at_boundary, "ranks": ranks, "callback_metrics": metrics}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
-        """Take Lightning's state, and keep the rest until training starts.
+        """Restore Lightning's state; the rest waits until training starts.
 
         Raises:
             ValueError: If the checkpoint is of another number of ranks.
@@ -210,8 +209,8 @@ class EpochLoop(BaseEpochLoop):
                 f"{self.trainer.world_size}: give as many `trainer.devices`"
             )
 
-    def _go_to(self, position: int, data_fetcher: DataFetcher) -> None:
-        """Have the loader go on after `position` batches: at once if it can, otherwise by loading them again."""
+    def _skip_batches(self, position: int, data_fetcher: DataFetcher) -> None:
+        """Skip `position` batches: without loading them where the order has `start_at`."""
         loaders = data_fetcher.combined_loader.flattened
         orders = [getattr(loaders[0], name, None) for name in ("batch_sampler", "sampler")]
         start_at = next((order.start_at for order in orders if order is not None and hasattr(order, "start_at")), None)

@@ -1,4 +1,4 @@
-"""Deaths of a DataLoader's workers: whether a signal asked for them."""
+"""Deaths of a DataLoader's workers, which may have got the signal that stops the run."""
 
 import signal
 import threading
@@ -13,19 +13,19 @@ from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
 
 GRACE = 1.0
-"""Seconds that a signal to a whole group may need to reach this process after a worker."""
+"""Seconds within which a signal to the process group reaches this process after a worker."""
 
 
-def is_death_of_a_worker(error: BaseException) -> bool:
-    """Tell whether an error says that a worker ended, or that it ended while it handed over a batch."""
+def is_worker_death(error: BaseException) -> bool:
+    """Tell whether an error says that a worker died, or that it died while it passed on a batch."""
     if isinstance(error, (ConnectionError, EOFError)):
         return True
     return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker (pid")
 
 
 @contextmanager
-def stopping_with_workers(trainer: Trainer) -> Iterator[None]:
-    """Take the death of a worker for a stop where a signal asks this process to stop too.
+def stop_on_worker_death(trainer: Trainer) -> Iterator[None]:
+    """Raise `Stopped` for the death of a worker where this process gets a stop signal too.
 
     Raises:
         Stopped: If a signal to the whole group ended a worker first.
@@ -33,14 +33,14 @@ def stopping_with_workers(trainer: Trainer) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_death_of_a_worker(error) and (number := stop_signals.comes_within(GRACE)):
+        if is_worker_death(error) and (number := stop_signals.comes_within(GRACE)):
             raise Stopped(number, speaks=trainer.is_global_zero) from error
         raise
 
 
 @contextmanager
-def patient_with_workers() -> Iterator[None]:
-    """Have torch report the death of a worker only where no signal asks this process to stop too.
+def ignore_worker_death_on_stop() -> Iterator[None]:
+    """Let torch report the death of a worker only where this process gets no stop signal.
 
     torch raises an error from its handler of SIGCHLD, at any place in the main thread.
     """
@@ -50,7 +50,7 @@ def patient_with_workers() -> Iterator[None]:
     watch_workers()  # otherwise the first loader that starts workers would replace ours
     before = signal.getsignal(signal.SIGCHLD)
 
-    def judge(number: int, frame: FrameType | None) -> None:
+    def report(number: int, frame: FrameType | None) -> None:
         try:
             if callable(before):
                 before(number, frame)
@@ -58,9 +58,9 @@ def patient_with_workers() -> Iterator[None]:
             if not stop_signals.comes_within(GRACE):
                 raise
 
-    signal.signal(signal.SIGCHLD, judge)
+    signal.signal(signal.SIGCHLD, report)
     try:
         yield
     finally:
-        if signal.getsignal(signal.SIGCHLD) is judge:
+        if signal.getsignal(signal.SIGCHLD) is report:
             signal.signal(signal.SIGCHLD, before)
