@@ -10,7 +10,6 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_template.engine.callbacks.data_digests import change_of_data, describe_data
 from lightning_template.engine.cli.command_line import read_config
-from lightning_template.engine.cli.moved import check_moved
 from lightning_template.engine.process.errors import shorten
 from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
@@ -31,7 +30,6 @@ def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule]
     parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
     config = read_config(Path(path))
-    check_moved([config])
     if missing := [key for key in ("model", "data") if key not in config]:
         raise ValueError(f"{path} must say what to build under `{missing[0]}`")
     try:

@@ -9,7 +9,6 @@ from lightning_template.engine.cli import command_line
 from lightning_template.engine.cli import main as __main__
 from lightning_template.engine.cli.command_line import read_command_line
 from lightning_template.engine.cli.commands import check, new
-from lightning_template.load import load_config
 
 
 @pytest.fixture(autouse=True)
@@ -103,23 +102,3 @@ def test_check_and_new_have_a_help_of_their_own(word: str, capsys: pytest.Captur
     for name, text in (("check", check.HELP), ("new", new.HELP)):
         assert __main__._dispatch([name, word]) == 0
         assert capsys.readouterr().out == text
-
-
-OLD = "lightning_template.datamodules.augmentation.RandomCrop"
-AUGMENTED = f"""
-model: a.Task
-data: {{class_path: a.Data, init_args: {{augmentations: [{{class_path: {OLD}, init_args: {{padding: 2}}}}]}}}}
-"""
-
-
-@pytest.mark.parametrize(
-    "options", [["--config", "old.yaml"], [f"--data.augmentations={OLD}"], ["--data.augmentations+", OLD]]
-)
-def test_a_class_that_has_moved_is_named_with_its_new_place(options: list[str]) -> None:
-    Path("old.yaml").write_text(AUGMENTED)
-    with pytest.raises(ValueError, match=f"^{OLD} has moved: write lightning_template.transforms.RandomCrop in the"):
-        read_command_line(["fit", *options])
-    with pytest.raises(ValueError, match="has moved"):
-        load_config("old.yaml")
-    Path("new.yaml").write_text(AUGMENTED.replace(OLD, "lightning_template.transforms.RandomCrop"))
-    read_command_line(["fit", "--config", "new.yaml"])

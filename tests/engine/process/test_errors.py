@@ -44,6 +44,14 @@ MISTAKES = {
         ["fit", *OLS, "--config", "moved.yaml"],
         "RegressionTask: give `callbacks.executions.compile_mode` instead",
     ),
+    "a class where it was, in a list": (
+        ["fit", *OLS, "--config", "augmented.yaml"],
+        "`data.augmentations`: lightning_template.datamodules.augmentation has moved: write ",
+    ),
+    "a class where it was, as an option": (
+        ["fit", *OLS, "--data.augmentations+=lightning_template.datamodules.augmentation.RandomCrop"],
+        "lightning_template.datamodules.augmentation has moved: write lightning_template.transforms instead",
+    ),
     "typo in a callback": (["fit", *OLS, "--callbacks.checkpoin", "null"], "did you mean callbacks.checkpoint?"),
     "wrong type": (["fit", *OLS, "--trainer.max_epochs", "many"], "`trainer.max_epochs` must be int, got many"),
     "wrong type in a class": (["fit", *OLS, "--data.batch_size", "x"], "`data.batch_size` must be int, got x"),
@@ -167,6 +175,8 @@ def files(workspace: Path) -> Path:
     (workspace / "list.yaml").write_text("- model\n")
     (workspace / "trainer.yaml").write_text("trainer: {max_epoch: 1}\n")
     (workspace / "moved.yaml").write_text("model: {init_args: {compile_mode: default}}\n")
+    old = "{class_path: lightning_template.datamodules.augmentation.RandomCrop, init_args: {padding: 2}}"
+    (workspace / "augmented.yaml").write_text(f"data: {{init_args: {{augmentations: [{old}]}}}}\n")
     (workspace / "nested.yaml").write_text("model: {init_args: {optimizer: {init_args: {lrr: 1}}}}\n")
     return workspace
 

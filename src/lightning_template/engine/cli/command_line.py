@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-from lightning_template.engine.cli.moved import check_moved
 from lightning_template.engine.cli.yaml_text import check_yaml
 from lightning_template.engine.process.errors import nearest
 from lightning_template.engine.runs import slurm
@@ -106,9 +105,8 @@ def _check_parts(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -
     """Check that the parts of configurations are made as they have to be.
 
     Raises:
-        ValueError: If one is no mapping, or a class has no `class_path` or one that has moved.
+        ValueError: If one is no mapping, or a class has no `class_path`.
     """
-    check_moved([*configs, *(option.split("=", 1)[-1] for option in options)])
     for config in configs:
         for option in ("trainer", "callbacks", "model", "data", "model.init_args", "data.init_args"):
             part = _lookup(config, option)

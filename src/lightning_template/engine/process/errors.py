@@ -8,9 +8,13 @@ import re
 import signal
 from collections.abc import Iterable
 
+_MOVED = {
+    "steps_per_execution": "callbacks.executions.steps",
+    "compile_mode": "callbacks.executions.compile_mode",
+    "lightning_template.datamodules.augmentation": "lightning_template.transforms",
+}
+"""New names of options that tasks had, and of modules."""
 # Lines of jsonargparse's messages that repeat what is said elsewhere: every class may also be None, for example.
-_MOVED = {"steps_per_execution": "callbacks.executions.steps", "compile_mode": "callbacks.executions.compile_mode"}
-"""New places of options that tasks had."""
 _NOISE = ("Does not validate", "Subtypes:", "Errors:", "Expected a <class 'NoneType'>", "Given value type:")
 
 
@@ -111,6 +115,8 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
             hint = f": give `{_MOVED[name]}` instead"
         return f"`{key}.{name}` is not an option of {class_path}{hint}"
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
+        if new := _MOVED.get(f"{match[1]}.{match[2]}"):
+            return f"{where}: {match[1]}.{match[2]} has moved: write {new} instead"
         return f"{where}: no {match[2]} in {match[1]}{nearest(match[2], dir(importlib.import_module(match[1])))}"
     if match := re.search(r"the following arguments are required: (.*)", cause):
         if not key:  # each name begins with the subcommand
