@@ -35,6 +35,7 @@ def test_the_files_of_a_project(command: Command, built: Path) -> None:
         "tests/test_flower_power.py",
     }
     assert len(files) <= 15
+    assert f"owns {len(files)} files" in (ROOT / "docs" / "project.md").read_text()
     texts = [Path("mine", file).read_text() for file in files if not file.endswith((".lock", ".whl"))]
     assert sum(len(text.splitlines()) for text in texts) <= 400
     assert all(Path("mine", script).stat().st_mode & 0o111 for script in ("scripts/run", ".ci/run"))
