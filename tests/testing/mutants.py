@@ -567,6 +567,7 @@ class Mutant(NamedTuple):
     message: str
     task: TaskSource = Classifier
     data: Callable[[], LightningDataModule] = Points
+    outcome: str = "failed"
 
 
 MUTANTS = {
@@ -578,10 +579,10 @@ MUTANTS = {
     "unequal lengths": Mutant("batch_fits_task", "16 inputs and 15 targets", data=UnequalLengths),
     "log of 0": Mutant("loss_is_finite", "inf", LogOfZero),
     "softmax twice": Mutant("loss_starts_as_expected", "softmax to probabilities", SoftmaxTwice),
-    "NLL of logits": Mutant("loss_starts_as_expected", "ln 3", LikelihoodOfLogits),
-    "summed loss": Mutant("loss_starts_as_expected", "ln 3", SummedLoss),
+    "NLL of logits": Mutant("loss_starts_as_expected", "no logarithms of probabilities", LikelihoodOfLogits),
+    "summed loss": Mutant("loss_starts_as_expected", "ln 3", SummedLoss, outcome="advice"),
     "cut-off layer": Mutant("every_parameter_gets_a_gradient", "`first.weight`", CutOffLayer),
-    "unused layer": Mutant("every_parameter_gets_a_gradient", "`middle.weight`", UnusedLayer),
+    "unused layer": Mutant("every_parameter_gets_a_gradient", "`middle.weight`", UnusedLayer, outcome="advice"),
     "infinite gradient": Mutant("every_parameter_gets_a_gradient", "not finite", InfiniteGradient),
     "forgotten zero_grad": Mutant("gradients_start_anew_each_step", "zero_grad", ForgottenZeroGrad),
     "optimizer of one layer": Mutant("optimizers_cover_parameters", "`first.weight`", OptimizerOfOneLayer),
@@ -597,7 +598,9 @@ MUTANTS = {
     "batch norm always training": Mutant("evaluation_changes_nothing", "`norm.running_mean`", BatchNormAlwaysTraining),
     "validation moves weights": Mutant("evaluation_changes_nothing", "`last.weight`", ValidationMovesWeights),
     "functional dropout": Mutant("evaluation_is_deterministic", "something else each time", FunctionalDropout),
-    "noise of its own": Mutant("evaluation_is_deterministic", "something else each time", NoiseOfItsOwn),
+    "noise of its own": Mutant(
+        "evaluation_is_deterministic", "something else each time", NoiseOfItsOwn, outcome="advice"
+    ),
     "softmax over samples": Mutant("samples_are_independent", "others in its batch", SoftmaxOverSamples),
     "normalised over batch": Mutant("samples_are_independent", "others in its batch", NormalisedOverBatch),
     "counts forever": Mutant("metrics_start_anew_each_epoch", "`val_accuracy`", CountsForever),
@@ -614,22 +617,24 @@ MUTANTS = {
     "no tensor predicted": Mutant("predictions_follow_the_set", "returns no tensor", NoTensorPredicted),
     "one prediction per batch": Mutant("predictions_follow_the_set", "one row for each", OnePredictionPerBatch),
     "unseeded weights": Mutant("same_seed_same_weights", "`last.weight`", UnseededWeights),
-    "argument not saved": Mutant("arguments_are_saved", "`hidden` is not saved", ArgumentNotSaved),
+    "argument not saved": Mutant("arguments_are_saved", "`hidden` is not saved", ArgumentNotSaved, outcome="advice"),
     "argument not used": Mutant("arguments_are_saved", "`lr` was given as 0.1", ArgumentNotUsed),
     "argument saved changed": Mutant("arguments_are_saved", "another shape", ArgumentSavedChanged),
     "pickled object": Mutant("checkpoint_round_trip", "GLOBAL torch.nn.modules.linear.Linear", PickledObject),
     "state in an attribute": Mutant("checkpoint_round_trip", "other outputs", StateInAttribute),
     "nothing loaded": Mutant("checkpoint_round_trip", "other outputs", NothingLoaded()),
     "counts steps": Mutant("resumes_exactly", "`first.weight`", CountsSteps),
-    "branches on values": Mutant("exports", "torch.export", BranchesOnValues),
-    "counts calls": Mutant("exports", "kept as a constant", CountsCalls),
-    "size of the example": Mutant("exports", "other outputs for batches of another size", SizeOfTheExample),
-    "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn),
+    "branches on values": Mutant("exports", "torch.export", BranchesOnValues, outcome="advice"),
+    "counts calls": Mutant("exports", "kept as a constant", CountsCalls, outcome="advice"),
+    "size of the example": Mutant(
+        "exports", "other outputs for batches of another size", SizeOfTheExample, outcome="advice"
+    ),
+    "batch size written in": Mutant("exports", "batches of 48 samples only", BatchSizeWrittenIn, outcome="advice"),
     "watches the log": Mutant(
         "steps_per_execution_changes_nothing", "`callbacks.executions.steps`", watches_the_log, Columns
     ),
     "tensor on the CPU": Mutant("runs_on_any_device", "mixes devices", TensorOnCPU),
-    "log of what is rounded": Mutant("bfloat16_loss_is_finite", "inf", LogOfRounded),
-    "each rank its own": Mutant("two_ranks_match_one", "`val_loss`", EachRankItsOwn),
-    "summed loss in two ranks": Mutant("two_ranks_match_one", "gradients", SummedLoss),
+    "log of what is rounded": Mutant("bfloat16_loss_is_finite", "inf", LogOfRounded, outcome="advice"),
+    "each rank its own": Mutant("two_ranks_match_one", "`val_loss`", EachRankItsOwn, outcome="advice"),
+    "summed loss in two ranks": Mutant("two_ranks_match_one", "gradients", SummedLoss, outcome="advice"),
 }

@@ -14,7 +14,7 @@ from lightning_template.testing.subject import Subject
 
 def subject(train: Any, val: Any, test: Any = ()) -> Subject:
     data = SimpleNamespace(train_dataloader=lambda: train)
-    return cast(Subject, SimpleNamespace(data=data, loader=lambda _, stage: {"val": val, "test": test}[stage]))
+    return cast(Subject, SimpleNamespace(data=data, loaders=lambda _, stage: {"val": [val], "test": [test]}[stage]))
 
 
 def numbers(*values: int) -> tuple[Any, ...]:

@@ -71,8 +71,10 @@ for fails, reduction in ((False, "mean"), (False, "sum"), (True, "mean")):
 def test_a_process_that_used_a_gpu_starts_new_ones() -> None:
     done = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False)
     forks, sound, summed, failed = done.stdout.splitlines()
-    assert (forks, sound, failed) == ("False", "passed ", "failed ValueError: rank 1 cannot train"), done.stderr
-    assert summed.startswith("failed two processes get other gradients of `layer.weight`, `layer.bias`")
+    assert (forks, sound, failed) == ("False", "passed ", "skipped could not look: ValueError: rank 1 cannot train"), (
+        done.stderr
+    )
+    assert summed.startswith("advice two processes get other gradients of `layer.weight`, `layer.bias`")
 
 
 @pytest.mark.parametrize("hazard", ["autograd's threads", "a lock", "CUDA", "a process group", "a daemon", "macOS"])

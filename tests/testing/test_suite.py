@@ -92,8 +92,11 @@ def test_pytest_gets_one_test_for_each_check() -> None:
     checks = {test.id: test.values[0] for test in tests}
     assert (names, [*checks]) == ("check", [*CHECKS])
     checks["loss_is_finite"]()
-    with pytest.raises(pytest.fail.Exception, match="ln 3"):
+    with pytest.warns(UserWarning, match="ln 3"):
         checks["loss_starts_as_expected"]()
+    strict = parametrize_checks(SummedLoss, Points, strict=True).args[1]
+    with pytest.raises(pytest.fail.Exception, match="ln 3"):
+        next(test.values[0] for test in strict if test.id == "loss_starts_as_expected")()
     with pytest.raises(pytest.skip.Exception, match="optimization is automatic"):
         checks["gradients_start_anew_each_step"]()
     with pytest.raises(pytest.fail.Exception, match="it passes, though it was expected to fail: none"):

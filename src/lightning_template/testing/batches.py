@@ -1,7 +1,8 @@
 """Batches cut, joined, copied and replayed, whatever their structure."""
 
+import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,18 +11,46 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
-from lightning_template.engine.libraries.torch_private import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from lightning_template.engine.libraries.torch_private import tree_map
 from lightning_template.testing.exceptions import CheckSkipped
 
 
+def map_leaves(function: Callable[[Any], Any], batch: Any) -> Any:
+    """Return a batch with each leaf replaced; objects of classes of its own are copied and searched for leaves.
+
+    A list of texts is one leaf, with a text for each sample.
+    """
+
+    def apply(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor | type) or not hasattr(leaf, "__dict__") or callable(leaf):
+            return function(leaf)
+        other = copy.copy(leaf)
+        vars(other).update({name: map_leaves(function, value) for name, value in vars(leaf).items()})
+        return other
+
+    return tree_map(apply, batch, is_leaf=_is_texts)
+
+
+def leaves_of(batch: Any) -> list[Any]:
+    """Return the leaves of a batch in the order of `map_leaves`."""
+    leaves: list[Any] = []
+    map_leaves(leaves.append, batch)
+    return leaves
+
+
+def _is_texts(part: Any) -> bool:
+    return isinstance(part, list) and bool(part) and all(isinstance(text, str) for text in part)
+
+
 def num_samples(batch: Any) -> int:
-    """Return the number of samples of a batch that is made of tensors with samples along dimension 0.
+    """Return the number of samples of a batch of tensors with samples along dimension 0, and of lists of texts.
 
     Raises:
         CheckSkipped: If it is not.
     """
-    leaves = tree_leaves(batch)
-    if not all(isinstance(leaf, Tensor) and leaf.ndim for leaf in leaves) or len(set(map(len, leaves))) != 1:
+    leaves = leaves_of(batch)
+    whole = all(leaf.ndim if isinstance(leaf, Tensor) else _is_texts(leaf) for leaf in leaves)
+    if not whole or len(set(map(len, leaves))) != 1:
         raise CheckSkipped("batches cannot be cut: they are not made of tensors with samples along dimension 0")
     return len(leaves[0])
 
@@ -29,7 +58,9 @@ def num_samples(batch: Any) -> int:
 def take(batch: Any, indices: Sequence[int]) -> Any:
     """Return the batch of some samples of a batch, in the order of their indices."""
     num_samples(batch)
-    return tree_map(lambda leaf: leaf[list(indices)], batch)
+    return map_leaves(
+        lambda leaf: leaf[list(indices)] if isinstance(leaf, Tensor) else [leaf[index] for index in indices], batch
+    )
 
 
 def join(batches: Sequence[Any]) -> Any:
@@ -40,10 +71,15 @@ def join(batches: Sequence[Any]) -> Any:
     """
     for batch in batches:
         num_samples(batch)
-    leaves, structures = zip(*map(tree_flatten, batches), strict=True)
-    if len({tuple(leaf.shape[1:] for leaf in parts) for parts in leaves}) != 1:
+    leaves = [leaves_of(batch) for batch in batches]
+    if len({tuple(leaf.shape[1:] if isinstance(leaf, Tensor) else str for leaf in parts) for parts in leaves}) != 1:
         raise CheckSkipped("batches cannot be joined: their samples differ in shape")
-    return tree_unflatten([torch.cat(parts) for parts in zip(*leaves, strict=True)], structures[0])
+    joined = iter([_joined(parts) for parts in zip(*leaves, strict=True)])
+    return map_leaves(lambda _: next(joined), batches[0])
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return torch.cat(list(parts)) if isinstance(parts[0], Tensor) else [text for part in parts for text in part]
 
 
 def cut(batch: Any, sizes: Sequence[int]) -> list[Any]:
@@ -54,7 +90,7 @@ def cut(batch: Any, sizes: Sequence[int]) -> list[Any]:
 
 def copied(batch: Any) -> Any:
     """Return a batch that may be changed in place."""
-    return tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, batch)
+    return map_leaves(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, batch)
 
 
 def pair(batch: Any) -> tuple[Tensor, Tensor] | None:
@@ -72,6 +108,8 @@ def forward_arguments(task: LightningModule, batch: Any) -> tuple[Any, ...]:
     ]
     if isinstance(batch, Mapping) and set(required) <= set(batch):
         return tuple(batch[name] for name in required)
+    if not isinstance(batch, Tensor | Sequence | Mapping) and required and all(hasattr(batch, n) for n in required):
+        return tuple(getattr(batch, name) for name in required)
     return tuple(batch[: max(1, len(required))]) if isinstance(batch, Sequence) else (batch,)
 
 

@@ -1,7 +1,7 @@
 """Subject of the checks: a task and its data, built again for each check, and run through a quiet Trainer."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from lightning_template.testing.callbacks import LossRecorder, SameNumbers
 from lightning_template.testing.construction import construct_again
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.task_loaders import TaskLoaders
 from lightning_template.testing.trainers import logged, quiet_trainer
 
 TaskSource = LightningModule | Callable[[], LightningModule]
@@ -33,10 +34,10 @@ class Subject:
 
     Args:
         task: Makes the task; or a task, which is copied.
-        datamodule: Makes its data; or a datamodule, which is copied.
+        datamodule: Makes its data; or a datamodule, which is copied; None if the task has loaders of its own.
     """
 
-    def __init__(self, task: TaskSource, datamodule: DataSource) -> None:
+    def __init__(self, task: TaskSource, datamodule: DataSource | None = None) -> None:
         self._task = copy.deepcopy(task) if isinstance(task, LightningModule) else task
         self._data = copy.deepcopy(datamodule) if isinstance(datamodule, LightningDataModule) else datamodule
 
@@ -67,7 +68,10 @@ class Subject:
     def new_data(self, seed: int = 0) -> LightningDataModule:
         """Return a new datamodule that is ready to serve training and validation."""
         seed_all(seed)
-        data = copy.deepcopy(self._data) if isinstance(self._data, LightningDataModule) else self._data()
+        if self._data is None:
+            data: LightningDataModule = TaskLoaders(self.task(seed))
+        else:
+            data = copy.deepcopy(self._data) if isinstance(self._data, LightningDataModule) else self._data()
         data.prepare_data()
         data.setup("fit")
         return data
@@ -86,9 +90,17 @@ class Subject:
         return [shorten(batch, MAX_SAMPLES) for batch in batches]
 
     @cached_property
+    def val_sets(self) -> list[list[Any]]:
+        """First batches of each validation set, each cut to its first samples."""
+        return [
+            [shorten(batch, MAX_SAMPLES) for batch in first_batches(loader, MAX_BATCHES)]
+            for loader in self.loaders(self.data, "val")
+        ]
+
+    @property
     def val_batches(self) -> list[Any]:
-        """First batches of the validation set, each cut to its first samples; empty if there is no such set."""
-        return [shorten(batch, MAX_SAMPLES) for batch in first_batches(self.loader(self.data, "val"), MAX_BATCHES)]
+        """First batches of the first validation set; empty if there is no such set."""
+        return self.val_sets[0] if self.val_sets else []
 
     @cached_property
     def train_samples(self) -> Any:
@@ -108,16 +120,21 @@ class Subject:
         Raises:
             CheckSkipped: If there are several.
         """
+        loaders = self.loaders(data, stage)
+        if len(loaders) > 1:
+            raise CheckSkipped(f"there are {len(loaders)} loaders for `{stage}`, and the check knows one")
+        return loaders[0] if loaders else []
+
+    def loaders(self, data: LightningDataModule, stage: str) -> list[Iterable[Any]]:
+        """Return the loaders of a stage `val`, `test` or `predict`."""
         if not is_overridden(f"{stage}_dataloader", data, LightningDataModule):
             return []
         if stage in ("test", "predict"):
             data.setup(stage)
         loaders = getattr(data, f"{stage}_dataloader")()
-        if not isinstance(loaders, Sequence):
-            return loaders  # type: ignore[no-any-return]
-        if len(loaders) > 1:
-            raise CheckSkipped(f"there are {len(loaders)} loaders for `{stage}`, and the checks know one")
-        return loaders[0] if loaders else []
+        if isinstance(loaders, Mapping):
+            return [*loaders.values()]
+        return [*loaders] if isinstance(loaders, Sequence) else [loaders]
 
     def outputs(self, task: LightningModule, batch: Any, *, training: bool = False, seed: int = 0) -> list[Tensor]:
         """Return the tensors that `forward` returns for a batch.
@@ -165,7 +182,7 @@ class Subject:
         if val is None:
             val = [self.val_batches[:1]] if self.validates(task) else []
         trainer = quiet_trainer(max_epochs=len(epochs), callbacks=list(callbacks), **options)
-        data = self.data_with(train=ReplayLoader(epochs), val=ReplayLoader(val) if val else [])
+        data = self.data_with(train=ReplayLoader(epochs), val=self._val_loaders(val) if val else [])
         seed_all(0)
         # The file is the check's own; `checkpoint_round_trip` tests weights-only loading.
         trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
@@ -187,18 +204,18 @@ class Subject:
         """Tell whether there is a validation."""
         return is_overridden("validation_step", task) and bool(self.val_batches)
 
-    def measure(self, task: LightningModule, batches: Sequence[Any]) -> dict[str, float]:
+    def measure(self, task: LightningModule, batches: Sequence[Any], seed: int = 0) -> dict[str, float]:
         """Validate a task with batches, and return the logged metrics.
 
         Raises:
             CheckSkipped: If there is no validation, or nothing is logged.
         """
-        metrics = self.validate(task, batches)
+        metrics = self.validate(task, batches, seed)
         if not metrics:
             raise CheckSkipped("validation logs nothing")
         return metrics
 
-    def validate(self, task: LightningModule, batches: Sequence[Any]) -> dict[str, float]:
+    def validate(self, task: LightningModule, batches: Sequence[Any], seed: int = 0) -> dict[str, float]:
         """Validate a task with batches, and return the logged metrics, of which there may be none.
 
         Raises:
@@ -207,8 +224,14 @@ class Subject:
         if not self.validates(task):
             raise CheckSkipped("there is no validation: no `validation_step`, or no validation data")
         trainer = quiet_trainer()
-        trainer.validate(task, datamodule=self.data_with(val=ReplayLoader([batches])), verbose=False)
+        seed_all(seed)
+        trainer.validate(task, datamodule=self.data_with(val=self._val_loaders([batches])), verbose=False)
         return logged(trainer)
+
+    def _val_loaders(self, epochs: Sequence[Sequence[Any]]) -> Any:
+        """Return a loader of batches, and beside it the first batches of further validation sets."""
+        others = [ReplayLoader([batches[:1]]) for batches in self.val_sets[1:]]
+        return [ReplayLoader(epochs), *others] if others else ReplayLoader(epochs)
 
     def data_with(self, **loaders: Any) -> LightningDataModule:
         """Return the data module with other loaders, by `train`, `val` or `predict`."""

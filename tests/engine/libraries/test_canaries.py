@@ -210,6 +210,17 @@ def keeps_precision() -> bool:
     return (layer.weight.dtype, total.dtype, total.is_meta) == (torch.float16, torch.float32, True)
 
 
+def sees_random_numbers() -> bool:
+    with torch_private.RandomOperators() as drawn:
+        nn.functional.dropout(torch.ones(3)) + torch.randn(3)
+    return drawn.names == {"bernoulli_", "randn"}
+
+
+def leaves_meta() -> bool:
+    with torch_private.OnMeta():
+        return torch.ones(2, device="meta").to("cpu").tolist() == [0.0, 0.0]
+
+
 def covers_changes(kind: type[Metric]) -> bool:
     metric = kind()
     before = dict(vars(metric))
@@ -366,6 +377,16 @@ OTHERS = [
             ("NORMALIZATION", "_NormBase", (nn.BatchNorm1d, nn.SyncBatchNorm, nn.LazyInstanceNorm2d)),
         )
         for kind in kinds
+    ),
+    Assumption(
+        "a mode of `_python_dispatch` sees operators, with a tag if they draw random numbers",
+        sees_random_numbers,
+        exchanged(torch_private, "RandomOperators", lambda: nullcontext(SimpleNamespace(names=set()))),
+    ),
+    Assumption(
+        "a move from the meta device to the CPU is the operator `_to_copy`",
+        leaves_meta,
+        exchanged(torch_private, "OnMeta", nullcontext),
     ),
     Assumption(
         "`tree_leaves` of `_pytree` goes through lists, tuples and dictionaries",

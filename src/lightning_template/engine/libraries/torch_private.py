@@ -1,21 +1,23 @@
 """Private parts of torch. tests/engine/libraries holds what is assumed of the installed version."""
 
 from collections.abc import Callable
-from typing import Self
+from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
 __all__ = [
     "DROPOUT",
     "NORMALIZATION",
     "KeepsPrecision",
+    "OnMeta",
+    "RandomOperators",
     "has_forward_hooks",
-    "tree_flatten",
     "tree_leaves",
     "tree_map",
-    "tree_unflatten",
     "watch_workers",
 ]
 # The functions on trees go through nested lists, tuples and dictionaries; torch has no public name for them.
@@ -48,3 +50,31 @@ class KeepsPrecision(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(lambda tensor: fn(tensor).to(tensor.dtype), recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+class RandomOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the names of operators that draw random numbers, such as `bernoulli_` for dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call an operator."""
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            self.names.add(func.name().split("::")[1].split(".")[0])
+        return func(*args, **(kwargs or {}))
+
+
+class OnMeta(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Lets tensors of the meta device be moved to the CPU, where they are 0, so that what follows mixes devices."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call an operator."""
+        kwargs = kwargs or {}
+        if func is torch.ops.aten._to_copy.default and kwargs.get("device") == torch.device("cpu"):
+            return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        return func(*args, **kwargs)

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable
 
-from lightning_template.testing.checks import data, evaluation, hardware, persistence, training
+from lightning_template.testing.checks import (
+    data,
+    evaluation,
+    hardware,
+    losses,
+    metrics,
+    persistence,
+    prediction,
+    training,
+)
 from lightning_template.testing.subject import Subject
 
 Check = Callable[[Subject], None]
@@ -12,7 +21,7 @@ CHECKS: dict[str, Check] = {
     for check in (
         training.batch_fits_task,
         training.loss_is_finite,
-        training.loss_starts_as_expected,
+        losses.loss_starts_as_expected,
         training.every_parameter_gets_a_gradient,
         training.gradients_start_anew_each_step,
         training.optimizers_cover_parameters,
@@ -23,10 +32,10 @@ CHECKS: dict[str, Check] = {
         evaluation.evaluation_changes_nothing,
         evaluation.evaluation_is_deterministic,
         evaluation.samples_are_independent,
-        evaluation.metrics_start_anew_each_epoch,
-        evaluation.metrics_agree_with_recomputation,
-        evaluation.metrics_ignore_batch_size,
-        evaluation.predictions_follow_the_set,
+        metrics.metrics_start_anew_each_epoch,
+        metrics.metrics_agree_with_recomputation,
+        metrics.metrics_ignore_batch_size,
+        prediction.predictions_follow_the_set,
         persistence.same_seed_same_weights,
         persistence.arguments_are_saved,
         persistence.checkpoint_round_trip,
@@ -40,3 +49,6 @@ CHECKS: dict[str, Check] = {
     )
 }
 """All checks by their names, in the order in which they run: what explains others comes first."""
+
+ADVISORY = frozenset({"exports", "bfloat16_loss_is_finite", "two_ranks_match_one"})
+"""Checks of what one device in single precision does not need: what they find is advice."""

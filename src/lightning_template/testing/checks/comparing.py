@@ -29,7 +29,7 @@ def require_equal_states(one: State, other: State, when: str, cause: str) -> Non
     Raises:
         CheckFailed: If they are not.
     """
-    names = [name for name in one | other if not _equal(one.get(name), other.get(name))]
+    names = [name for name in one | other if not equal(one.get(name), other.get(name))]
     if names:
         raise CheckFailed(f"{list_names(names)} came out otherwise {when}: {cause}")
 
@@ -82,7 +82,22 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names[:3]) + more
 
 
-def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+def difference(found: Tensor, expected: Tensor) -> str:
+    """Return where tensors differ most, and by what, for a message.
+
+    Example:
+        >>> difference(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 2.5]]))
+        'at [0, 1] 2 instead of 2.5'
+    """
+    if found.shape != expected.shape:
+        return f"of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
+    errors = torch.nan_to_num((found.double() - expected.double()).abs(), nan=torch.inf)
+    place = [int(index) for index in torch.unravel_index(errors.argmax(), errors.shape)]
+    return f"at {place} {found[tuple(place)].item():.6g} instead of {expected[tuple(place)].item():.6g}"
+
+
+def equal(one: Tensor | None, other: Tensor | None) -> bool:
+    """Tell whether tensors are equal to the bit; what is not a number equals itself."""
     if one is None or other is None or one.shape != other.shape:
         return False
     return bool(torch.all((one == other) | ((one != one) & (other != other))))

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from lightning_template.engine.libraries.torch_private import tree_leaves
-from lightning_template.testing.batches import first_batches, num_samples
+from lightning_template.testing.batches import first_batches, leaves_of, num_samples
+from lightning_template.testing.checks.comparing import equal
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 
@@ -22,13 +23,12 @@ MAX_HASHED = 20_000
 
 def same_seed_same_batches(subject: Subject) -> None:
     """Data modules built with the same seed serve the same batches."""
-    one, other = (tree_leaves(first_batches(subject.new_data().train_dataloader(), MAX_BATCHES)) for _ in range(2))
-    for found, expected in zip(one, other, strict=True):
-        same = torch.equal(found, expected) if isinstance(found, Tensor) else found == expected
-        if not same:
+    one, other = (first_batches(subject.new_data().train_dataloader(), MAX_BATCHES) for _ in range(2))
+    for number, (found, expected) in enumerate(zip(one, other, strict=True)):
+        if not all(map(_same, leaves_of(found), leaves_of(expected))):
             raise CheckFailed(
-                "the same seed gives other training batches, so no run can be repeated: the split or the order is "
-                "drawn from a generator that no seed reaches, or follows a set or a folder listing"
+                f"the same seed gives another training batch {number}, so no run can be repeated: the split or the "
+                "order is drawn from a generator that no seed reaches, or follows a set or a folder listing"
             )
 
 
@@ -41,8 +41,8 @@ def sets_are_disjoint(subject: Subject) -> None:
     train = Counter(_fingerprints(train_loader))
     num_train = train.total()
     repeated = sum(count for count in train.values() if count > 1) / max(1, num_train)
-    for stage in ("val", "test"):
-        loader = subject.loader(subject.data, stage)
+    loaders = [(stage, loader) for stage in ("val", "test") for loader in subject.loaders(subject.data, stage)]
+    for stage, loader in loaders:
         _require_disjoint_subsets(train_loader, loader, stage)
         samples = list(_fingerprints(loader))
         common = [position for position, sample in enumerate(samples) if sample in train]
@@ -69,6 +69,19 @@ def _require_disjoint_subsets(train: Any, other: Any, stage: str) -> None:
             )
 
 
+def _same(found: Any, expected: Any) -> bool:
+    """Tell whether leaves of batches are equal; objects without `==` of their own are not compared."""
+    if isinstance(found, Tensor):
+        return isinstance(expected, Tensor) and equal(found, expected)
+    if isinstance(found, np.ndarray):
+        return np.array_equal(found, expected)
+    return _compares_identities(found) or bool(found == expected)
+
+
+def _compares_identities(value: Any) -> bool:
+    return not any("__eq__" in vars(base) for base in type(value).__mro__[:-1])  # the last one is `object`
+
+
 def _fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
     return islice(_all_fingerprints(loader), MAX_HASHED)
 
@@ -78,7 +91,12 @@ def _all_fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
         raise CheckSkipped("there are several loaders for training, and the checks know one")
     for batch in loader:
         size = num_samples(batch)
-        columns = [leaf.contiguous().reshape(size, -1).view(torch.uint8).numpy() for leaf in tree_leaves(batch)]
+        columns = [
+            leaf.contiguous().reshape(size, -1).view(torch.uint8).numpy()
+            if isinstance(leaf, Tensor)
+            else [text.encode() for text in leaf]
+            for leaf in leaves_of(batch)
+        ]
         for row in range(size):
             digest = hashlib.blake2b(digest_size=16)
             for column in columns:

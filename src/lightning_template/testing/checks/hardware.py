@@ -14,8 +14,8 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import distributed
 from torch.optim import Optimizer
 
-from lightning_template.engine.libraries.torch_private import NORMALIZATION
-from lightning_template.testing.batches import ReplayLoader, copied, forward_arguments, num_samples, take
+from lightning_template.engine.libraries.torch_private import NORMALIZATION, OnMeta
+from lightning_template.testing.batches import ReplayLoader, copied, forward_arguments, map_leaves, num_samples, take
 from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
@@ -33,7 +33,8 @@ def runs_on_any_device(subject: Subject) -> None:
     arguments = forward_arguments(task, subject.transferred(task, subject.train_batches[0]))
     task.eval().to("meta")
     try:
-        task(*(part.to("meta") if isinstance(part, torch.Tensor) else part for part in arguments))
+        with OnMeta():
+            task(*map_leaves(lambda leaf: leaf.to("meta") if isinstance(leaf, torch.Tensor) else leaf, arguments))
     except Exception as error:
         message = str(error).strip().splitlines()[0]
         if re.search(r"same device|expected device|different devices|to be on|not on the", message):

@@ -12,13 +12,20 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
-from lightning_template.engine.libraries.torch_private import tree_leaves, tree_map
+from lightning_template.engine.libraries.torch_private import RandomOperators, tree_leaves, tree_map
 from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.batches import forward_arguments, num_samples, take
 from lightning_template.testing.callbacks import SameNumbers
-from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
+from lightning_template.testing.checks.comparing import (
+    close,
+    difference,
+    equal,
+    list_names,
+    require_equal_states,
+    state,
+)
 from lightning_template.testing.construction import construct_again
-from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
 
@@ -39,7 +46,7 @@ def arguments_are_saved(subject: Subject) -> None:
         raise CheckSkipped("the constructor takes no arguments")
     arguments = constructor_arguments(task)
     if missing := [name for name in names if name not in arguments]:
-        raise CheckFailed(
+        raise CheckAdvised(
             f"the constructor's {list_names(missing)} is not saved, so a checkpoint does not say how to make its task: "
             "call `save_hyperparameters()` in the constructor, without `ignore`"
         )
@@ -75,16 +82,18 @@ def checkpoint_round_trip(subject: Subject) -> None:
         ) from error
     other = subject.task(seed=1)
     with torch.no_grad():
-        for tensor in [*other.parameters(), *other.buffers()]:
-            tensor.copy_(tensor + 1)  # a copy of the task given has its weights
+        for name, tensor in [*other.named_parameters(), *other.named_buffers()]:
+            if name in checkpoint["state_dict"]:  # buffers that are not persistent stay
+                tensor.copy_(tensor + 1)  # a copy of the task given has its weights
     other.on_load_checkpoint(checkpoint)
     other.load_state_dict(checkpoint["state_dict"], strict=other.strict_loading)
     batch = subject.train_batches[0]
     for found, expected in zip(subject.outputs(other, batch), subject.outputs(task, batch), strict=True):
-        if not torch.equal(found, expected):
+        if not equal(found, expected):
             raise CheckFailed(
-                "a task with the weights of a checkpoint returns other outputs than the one saved: something that "
-                "training changes is no parameter and no buffer; use `register_buffer` or `on_save_checkpoint`"
+                "a task with the weights of a checkpoint returns other outputs than the one saved, "
+                f"{difference(found, expected)}: something that training changes is no parameter and no buffer; use "
+                "`register_buffer` or `on_save_checkpoint`"
             )
 
 
@@ -111,8 +120,13 @@ def exports(subject: Subject) -> None:
     size = num_samples(batch)
     if size < 3:
         raise CheckSkipped("there are fewer than 3 samples")
-    expected = subject.outputs(task, batch)  # before export, for what the first call makes
+    with RandomOperators() as drawn:
+        expected = subject.outputs(task, batch)  # before export, for what the first call makes
+    if drawn.names:
+        raise CheckSkipped("`forward` draws random numbers")
     arguments = forward_arguments(task, subject.transferred(task, batch))
+    if not all(isinstance(leaf, torch.Tensor) for leaf in tree_leaves(arguments)):
+        raise CheckSkipped("`forward` takes more than tensors")
     shapes = tree_map(lambda leaf: {0: torch.export.Dim.AUTO} if leaf.ndim else None, arguments)
     try:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # torch prints the graph when it fails

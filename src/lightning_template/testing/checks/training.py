@@ -2,19 +2,20 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  # its usual name
 from torch.optim import Optimizer
 
 from lightning_template.engine.callbacks.executions import Executions
-from lightning_template.testing.batches import pair
+from lightning_template.engine.process.errors import one_line
+from lightning_template.testing.batches import first_batches, pair
 from lightning_template.testing.callbacks import SameWeights
-from lightning_template.testing.checks.comparing import close, list_names, require_equal_states, state
-from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.checks.comparing import close, equal, list_names, require_equal_states, state
+from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 
 OVERFITTING_STEPS = 20
@@ -28,7 +29,7 @@ def batch_fits_task(subject: Subject) -> None:
         raise CheckFailed(f"a batch has {len(parts[0])} inputs and {len(parts[1])} targets, so they are no pairs")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        subject.losses(subject.task(), [batch])
+        _require_training(subject, batch)
     for warning in caught:
         if "Using a target size" in str(warning.message):
             raise CheckFailed(
@@ -50,36 +51,24 @@ def loss_is_finite(subject: Subject) -> None:
             )
 
 
-def loss_starts_as_expected(subject: Subject) -> None:
-    """A classifier that knows nothing yet has a loss of about the logarithm of the number of classes."""
-    batch = subject.train_batches[0]
-    outputs, targets = _class_scores(subject, batch)
-    num_classes = outputs.shape[1]
-    loss = _first_loss(subject, batch)
-    if outputs.min() >= 0 and close(outputs.sum(1), torch.ones_like(targets, dtype=outputs.dtype), 1e-4):
-        right, doubled = F.nll_loss(outputs.log(), targets).item(), F.cross_entropy(outputs, targets).item()
-        if _same(loss, doubled) and not _same(loss, right):
-            raise CheckFailed(
-                "the loss applies softmax to probabilities, so it cannot fall to 0 and learns slowly: "
-                "`CrossEntropyLoss` takes logits; leave out the network's own softmax"
-            )
-    expected = math.log(num_classes)
-    if not expected / 2 <= loss <= expected * 2:
-        raise CheckFailed(
-            f"the loss of an untrained task is {loss:.4g}, not ln {num_classes} = {expected:.4g}, that of a guess: "
-            "often a sum instead of a mean over samples, `NLLLoss` without log-softmax, or inputs that are not scaled"
-        )
-
-
 def every_parameter_gets_a_gradient(subject: Subject) -> None:
     """Every parameter that requires a gradient gets one, and a finite one."""
     task, seen = subject.task(), Gradients()
-    subject.fit(task, subject.train_batches, callbacks=[seen])
+    before = state(task)
+    # With manual optimization, some parameters have their turn after several steps.
+    subject.fit(task, subject.train_batches * (1 if task.automatic_optimization else 4), callbacks=[seen])
     trainable = [name for name, parameter in task.named_parameters() if parameter.requires_grad]
-    if without := [name for name in trainable if name not in seen.names]:
-        raise CheckFailed(
-            f"no gradient reaches {list_names(without)}, so training does not change it, and several ranks fail: "
-            "a layer that is not used, or `detach`, `no_grad` or `.data` after it"
+    still = [name for name in trainable if name in before and equal(before[name], state(task)[name])]
+    # A copy of weights changes without gradients; layers in evaluation mode are not meant to be trained.
+    if without := [name for name in still if name not in seen.names and name not in seen.in_evaluation_mode]:
+        if _matter(subject, without):
+            raise CheckFailed(
+                f"no gradient reaches {list_names(without)}, on which the loss depends, so training does not change "
+                "it: `detach`, `no_grad` or `.data` after it; if that is meant, freeze it with `requires_grad_(False)`"
+            )
+        raise CheckAdvised(
+            f"the loss does not depend on {list_names(without)}, so training does not change it, and several ranks "
+            "fail: a layer that is not used"
         )
     if seen.not_finite:
         raise CheckFailed(
@@ -104,13 +93,13 @@ def gradients_start_anew_each_step(subject: Subject) -> None:
 
 def optimizers_cover_parameters(subject: Subject) -> None:
     """Every trainable parameter is in exactly one optimizer."""
-    task = subject.task()
-    optimizers = subject.fit(task, subject.train_batches[:1]).optimizers
+    task, seen = subject.task(), Gradients()
+    optimizers = subject.fit(task, subject.train_batches[:1], callbacks=[seen]).optimizers
     updated = [
         id(parameter) for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]
     ]
     trainable = [(name, id(parameter)) for name, parameter in task.named_parameters() if parameter.requires_grad]
-    if missing := [name for name, key in trainable if key not in updated]:
+    if missing := [name for name, key in trainable if key not in updated and name in seen.names]:
         raise CheckFailed(
             f"no optimizer has {list_names(missing)}, so training does not change it: hand all of `self.parameters()` "
             "to the optimizer, or freeze it with `requires_grad_(False)`"
@@ -124,6 +113,7 @@ def overfits_one_batch(subject: Subject) -> None:
     losses = subject.losses(subject.task(), subject.train_batches[:1] * OVERFITTING_STEPS)
     first, last = losses[0], min(losses[-5:])
     if not last < first - 1e-4 * abs(first):
+        _require_one_optimizer_without_warmup(subject)
         raise CheckFailed(
             f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g} only: the learning "
             "rate is 0, far too small or too large, the loss has the wrong sign, or gradients do not reach the weights"
@@ -151,10 +141,13 @@ class Gradients(Callback):
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.not_finite: list[str] = []
+        self.in_evaluation_mode: set[str] = set()
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look at the gradients."""
         for name, parameter in pl_module.named_parameters():
+            if not pl_module.get_submodule(name.rpartition(".")[0]).training:
+                self.in_evaluation_mode.add(name)
             if parameter.grad is not None:
                 self.names.add(name)
                 if not parameter.grad.isfinite().all() and name not in self.not_finite:
@@ -181,11 +174,46 @@ def _first_loss(subject: Subject, batch: Any, **options: Any) -> float:
     return subject.losses(subject.task(), [batch], **options)[0]
 
 
+def _require_training(subject: Subject, batch: Any) -> None:
+    """Require a training step to take a batch, or at least the whole one that was cut."""
+    try:
+        subject.losses(subject.task(), [batch])
+    except CheckFailed:
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {one_line(error)}"
+        try:
+            subject.losses(subject.task(), first_batches(subject.data.train_dataloader(), 1))
+        except Exception:
+            raise CheckFailed(f"training fails at the first batch: {message}") from error
+        raise CheckSkipped(f"a step takes whole batches only: {message}") from error
+
+
+def _matter(subject: Subject, names: Sequence[str]) -> bool:
+    """Tell whether the loss depends on parameters."""
+    task = subject.task()
+    with torch.no_grad():
+        for name in names:
+            task.get_parameter(name).add_(1.0)
+    batch = subject.train_batches[0]
+    return not _same(subject.losses(task, [batch])[0], _first_loss(subject, batch))
+
+
+def _require_one_optimizer_without_warmup(subject: Subject) -> None:
+    """Skip the comparison of losses where they need not fall."""
+    optimizers = subject.fit(subject.task(), subject.train_batches[:1]).optimizers
+    if len(optimizers) > 1:
+        raise CheckSkipped("several optimizers may work against each other, so no loss need fall")
+    for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+        if group["lr"] < 0.1 * group.get("initial_lr", 0):
+            raise CheckSkipped(f"the learning rate starts at {group['lr']:.3g} and grows")
+
+
 def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
     """Require the loss to change when inputs get each other's targets."""
     try:
         (outputs, *_) = subject.outputs(subject.task(), [inputs, targets])
-    except CheckSkipped:
+    except Exception:  # `forward` is not defined, or takes something else
         return
     if outputs.ndim == 0 or close(outputs, outputs[:1].expand_as(outputs), 1e-3):
         return  # nothing can be told where a last layer starts at 0
@@ -209,23 +237,6 @@ def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
             "the loss stays the same when inputs get each other's targets, so nothing can be learned but a mean: "
             "outputs (N, 1) against targets (N,) are broadcast to (N, N); give both one shape"
         )
-
-
-def _class_scores(subject: Subject, batch: Any) -> tuple[Tensor, Tensor]:
-    """Return outputs of a training step `(N, num_classes, ...)` and targets `(N, ...)`.
-
-    Raises:
-        CheckSkipped: If a batch is not such.
-    """
-    parts = pair(batch)
-    if parts is not None and not parts[1].is_floating_point():
-        outputs, *_ = subject.outputs(subject.task(), batch, training=True)
-        targets = parts[1].flatten() if outputs.ndim == 2 else parts[1]  # of a language model
-        if outputs.ndim == targets.ndim + 1 and outputs.shape[1] > 1 and outputs[:, 0].shape == targets.shape:
-            num_classes = outputs.shape[1]
-            if targets.min() >= 0 and targets.max() < num_classes:
-                return outputs.float(), targets.long()
-    raise CheckSkipped("known only for class indices and a score of each class")
 
 
 def _same(one: float, other: float) -> bool:

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -10,6 +9,8 @@ from conftest import ROOT, Command
 from lightning_template.engine.cli.commands import check
 from lightning_template.testing import CheckResult, ChecksFailed, suite
 from lightning_template.testing.checks import CHECKS
+from lightning_template.testing.exceptions import CheckAdvised
+from lightning_template.testing.running import Outcome
 
 LINE = ["check", f"--config={ROOT / 'configs/line/adam.yaml'}"]
 
@@ -36,10 +37,24 @@ def test_an_override_that_is_a_mistake_fails(command: Command, monkeypatch: pyte
         assert [name, outcome] in words
 
 
+def test_some_checks_alone_and_advice_as_a_failure(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def advise(subject: object) -> None:
+        raise CheckAdvised("it could be better")
+
+    monkeypatch.setitem(CHECKS, "exports", advise)
+    args = [*LINE, "--only", "exports", "--only=loss_is_finite", "--json"]
+    for strict, status, outcome in (([], 0, "advice"), (["--strict"], 1, "failed")):
+        result = command(*args, *strict)
+        assert (result.status, result.err) == (status, "")
+        outcomes = {entry["check"]: entry["outcome"] for entry in json.loads(result.out)}
+        assert outcomes == {"loss_is_finite": "passed", "exports": outcome}
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--model.optimizer.lrr=1"], "did you mean lr?"),
+        (["--only=export"], "`--only` names no check export, did you mean exports?"),
         (["--data.num_points=1"], "a line needs `num_points` >= 2"),
         (["--ckpt_path=last", "--experiment=none"], "no last.ckpt in 0 runs in lightning_logs/none"),
         (["--config=missing.yaml"], "no configuration file missing.yaml"),
@@ -64,21 +79,22 @@ def test_data_that_cannot_be_had_are_the_users_mistake(command: Command, workspa
 
 
 def test_the_table_has_every_outcome_and_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes: tuple[Literal["passed", "failed", "skipped"], ...] = ("passed", "failed", "skipped")
+    outcomes: tuple[Outcome, ...] = ("advice", "passed", "failed", "skipped")
     check._print_table([CheckResult(f"check_{outcome}", outcome, f"of {outcome}", 0.25) for outcome in outcomes])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["check", "outcome", "seconds", "message"]
-    assert lines[1:-1] == [[f"check_{outcome}", outcome, "0.2", "of", outcome] for outcome in outcomes]
-    assert " ".join(lines[-1]) == ", ".join(f"1 {outcome}" for outcome in outcomes)
+    in_order = ("passed", "failed", "skipped", "advice")
+    assert lines[1:-1] == [[f"check_{outcome}", outcome, "0.2", "of", outcome] for outcome in in_order]
+    assert " ".join(lines[-1]) == "3 of 4 checks could look: 1 advice, 1 passed, 1 failed"
 
 
 @pytest.mark.parametrize(
     ("outcomes", "status"),
-    [(["passed"], 0), (["passed", "skipped"], 0), (["passed", "failed", "skipped"], 1), (["failed"], 1)],
+    [(["passed"], 0), (["passed", "skipped", "advice"], 0), (["passed", "failed", "skipped"], 1), (["failed"], 1)],
 )
 @pytest.mark.parametrize("raises", [False, True])
 def test_the_status_is_1_if_one_check_failed(
-    outcomes: list[Literal["passed", "failed", "skipped"]],
+    outcomes: list[Outcome],
     status: int,
     raises: bool,
     command: Command,
@@ -86,7 +102,7 @@ def test_the_status_is_1_if_one_check_failed(
 ) -> None:
     results = [CheckResult("check_name", outcome, "why", 0.25) for outcome in outcomes]
 
-    def check_task(*_: object) -> list[CheckResult]:
+    def check_task(*_: object, **__: object) -> list[CheckResult]:
         if raises:
             raise ChecksFailed(results)
         return results
@@ -106,7 +122,7 @@ def test_a_narrow_terminal_has_whole_names_and_colours(
     monkeypatch.delenv("NO_COLOR", raising=False)
     for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "60")):
         monkeypatch.setenv(name, value)
-    outcomes: tuple[Literal["passed", "failed", "skipped"], ...] = ("passed", "failed", "skipped")
+    outcomes: tuple[Outcome, ...] = ("passed", "failed", "skipped")
     check._print_table([CheckResult("a name of several words", outcome, "text " * 20, 1.0) for outcome in outcomes])
     out = capsys.readouterr().out
     assert out.count("a name of several words") == 3
