@@ -24,6 +24,7 @@ from lightning_template.datamodules import InMemoryDataModule
 from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
 from lightning_template.engine.cli.options import NAMED_CALLBACKS
 from lightning_template.engine.files.image_files import MAX_PIXELS
+from lightning_template.engine.libraries.lightning_trainer import KNOWN_VERSION
 from lightning_template.engine.prediction.prediction_writer import NUM_SHOWN
 from lightning_template.tasks import SupervisedTask
 from lightning_template.testing.checks import CHECKS
@@ -328,6 +329,7 @@ def test_counts_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert count(r"an interval of (\d+) epochs") == 5
     num_faults = count(r"tries (\d+) faults")
     assert f"--sample {num_faults} " in (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r"exact resume need Lightning (\d+\.\d+)\.", text) == [KNOWN_VERSION.removesuffix(".")]
     assert "Ten experiments" in text
     assert len(re.findall(r"^\| `(?:fashion_mnist|line)/", PAGES["docs/quick-start.md"], re.MULTILINE)) == 10
 
