@@ -20,7 +20,7 @@ from PIL import Image
 from conftest import ROOT, Command
 from lightning_template import callbacks
 from lightning_template.callbacks import Executions
-from lightning_template.datamodules import InMemoryDataModule
+from lightning_template.datamodules import ImageFolderDataModule, InMemoryDataModule, TableDataModule
 from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
 from lightning_template.engine.cli.options import NAMED_CALLBACKS
 from lightning_template.engine.files.image_files import MAX_PIXELS
@@ -295,15 +295,17 @@ def test_defaults_are_those_of_the_code() -> None:
     rows = [row for text in PAGES.values() for row in re.findall(r"^\| `--([\w.]+)` \| (\S+) \|", text, re.MULTILINE)]
     for option, value in rows:
         *parents, argument = option.split(".")
-        assert default(class_of(parents), argument) == yaml.safe_load(value), option
+        assert default(class_of(parents, argument), argument) == yaml.safe_load(value), option
     assert len(rows) > 15
 
 
-def class_of(keys: list[str]) -> type:
+def class_of(keys: list[str], argument: str) -> type:
     if keys[0] == "callbacks":
         made: type = getattr(callbacks, NAMED_CALLBACKS[keys[1]][0])
         return made
-    return {"model": SupervisedTask, "data": InMemoryDataModule}[keys[0]]
+    data: list[type] = [InMemoryDataModule, TableDataModule, ImageFolderDataModule]
+    classes: dict[str, list[type]] = {"model": [SupervisedTask], "data": data}
+    return next(made for made in classes[keys[0]] if argument in inspect.signature(made).parameters)
 
 
 def default(made: type, argument: str) -> object:

@@ -144,6 +144,27 @@ def test_what_fits_is_read_once(folder: Path) -> None:
         everything(decoded)
 
 
+@pytest.mark.parametrize("limit", [0, 10**9])
+def test_damaged_images_are_left_out_if_asked_for(limit: int, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options: dict[str, Any] = {"normalize": False, "shuffle": False, "val_fraction": 0.0, "test_fraction": 0.0}
+    whole = make(folder, **options)
+    assert whole.train_set is not None
+    kept = [index for index in range(20) if index not in (3, *range(13, 19))]
+    expected = [image for index, image in enumerate(whole.train_set.inputs) if index in kept]
+    for name in ("cats/003", *(f"dogs/{number:03}" for number in range(1, 7))):
+        (folder / f"{name}.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cats/003\.png cannot be read as an image"):
+        make(folder, memory_limit=10**9, **options)
+    data = make(folder, memory_limit=limit, skip_damaged=True, **options)
+    assert data.train_set is not None
+    assert torch.equal(data.train_set.inputs.index_select(0, torch.arange(13)), torch.stack(expected))
+    assert data.train_set.targets.tolist() == [0] * 11 + [1] * 2
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 6
+    assert told[0].startswith(f"skipped: {folder}/cats/003.png cannot be read as an image")
+    assert told[-1] == "skipped: 2 more files"
+
+
 def test_folders_for_the_parts(tmp_path: Path) -> None:
     for part, number in (("train", 6), ("test", 3), ("val", 2)):
         for seed, name in enumerate(("b", "a")):

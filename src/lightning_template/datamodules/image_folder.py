@@ -1,20 +1,16 @@
 """A folder of images, sorted into a folder for each class."""
 
-import logging
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from lightning_template.datamodules.normalized import NormalizedDataModule
 from lightning_template.engine.batches import Inputs, Samples
-from lightning_template.engine.files import ClassFolders, DataDigest, ImageReader
+from lightning_template.engine.files import ClassFolders, DataDigest, ImageReader, image_samples
 
 MAX_MEASURED = 10_000
 """Largest number of training images, evenly spread, whose mean and standard deviation are measured."""
-
-_logger = logging.getLogger(__name__)
 
 
 class ImageFolderDataModule(NormalizedDataModule):
@@ -30,6 +26,7 @@ class ImageFolderDataModule(NormalizedDataModule):
         image_size: Height and width that all images are stretched to, in pixels; one number for both.
         channels: 1 for grey images, 3 for RGB; all are converted.
         memory_limit: Bytes of decoded images, one for each pixel and channel, that may be stored in memory.
+        skip_damaged: Whether images that cannot be read are left out and listed; otherwise they are an error.
         eval_batch_size: Number of samples in a batch of validation, test and prediction; no result depends on it.
 
     Raises:
@@ -42,6 +39,7 @@ class ImageFolderDataModule(NormalizedDataModule):
         image_size: int | tuple[int, int],
         channels: Literal[1, 3] = 3,
         memory_limit: int = 2_000_000_000,
+        skip_damaged: bool = False,
         eval_batch_size: int = 100,
         **kwargs: Any,
     ) -> None:
@@ -53,6 +51,7 @@ class ImageFolderDataModule(NormalizedDataModule):
         self.folders = ClassFolders(self.data_dir)
         self.input_shape = (channels, height, width)
         self.memory_limit = memory_limit
+        self.skip_damaged = skip_damaged
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -70,21 +69,13 @@ class ImageFolderDataModule(NormalizedDataModule):
         Raises:
             ValueError: If the folders are not as they should be, or an image in memory cannot be read.
         """
-        parts = self.folders.find(self.input_shape)
-        size = sum(images.nbytes for images, _ in parts.values())
-        in_memory = size <= self.memory_limit
-        _logger.info(
-            "%s: %d images of %s, %.3g GB, %s",
+        samples = image_samples(
             self.data_dir,
-            sum(len(images) for images, _ in parts.values()),
-            " x ".join(map(str, self.input_shape)),
-            size / 1e9,
-            "decoded into memory" if in_memory else f"decoded for each batch by {self.num_workers} workers",
+            self.folders.find(self.input_shape),
+            memory_limit=self.memory_limit,
+            num_workers=self.num_workers,
+            skip_damaged=self.skip_damaged,
         )
-        samples: dict[str, Samples] = {
-            name: (images.index_select(0, torch.arange(len(images))) if in_memory else images, targets)
-            for name, (images, targets) in parts.items()
-        }
         return samples["train"], samples.get("test"), samples.get("val")
 
     def adapt(self, inputs: Inputs, indices: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""A table of numbers: some columns are predicted from others."""
+"""A table: some columns are predicted from others."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,23 +8,37 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules.normalized import NormalizedDataModule
-from lightning_template.engine.batches import Samples, check_targets_differ
-from lightning_template.engine.files import DataDigest, OneFileReader, TableFile, choose_inputs, digest_of_file
+from lightning_template.engine.batches import Inputs, Samples, after_setup
+from lightning_template.engine.files import (
+    DataDigest,
+    OneFileReader,
+    TableFile,
+    TableInputs,
+    TableSamples,
+    check_columns,
+    digest_of_file,
+)
 
 
 class TableDataModule(NormalizedDataModule):
-    """Rows of a CSV, TSV or Parquet file: inputs `(num_columns,)`, float, and a class index or numbers to predict.
+    """Rows of a text or Parquet file: inputs `(num_inputs,)`, float, and a class index or numbers to predict.
 
-    For classification, targets are class indices `()`: classes are the different values of the column, text or whole
-    numbers, in their order. For regression they are the table's numbers `(num_targets,)`, float.
+    A column of numbers is an input as it is, one of dates in days. Text becomes a 0 or 1 for each of its categories in
+    `path`, not scaled; another category is all 0. For classification, targets are class indices `()`: classes are the
+    different values of the column, text or whole numbers, in their order. For regression they are the table's numbers
+    `(num_targets,)`, float.
 
     Args:
-        path: File that ends in `.csv`, `.tsv` or `.parquet`; the first line of the first two names the columns.
+        path: File that ends in `.csv`, `.tsv`, `.txt` (also with `.gz`) or `.parquet`; the first line of a text names
+            the columns. Separator, decimal comma and encoding are those that fit.
         targets: Name of the column to predict; for regression there may be several.
-        inputs: Names of the columns to predict it from; all other columns of numbers if not given. An index of the
-            rows is left out, such as pandas writes: a column without a name, or whole numbers that count the rows.
+        inputs: Names of the columns to predict it from. If not given, all others are taken but an index of the rows,
+            such as pandas writes, empty columns, and text that differs in most rows.
         task: What the targets are.
         test_path: File with the same columns for the test; if not given, a fraction of the rows of `path`.
+        missing: What becomes of cells without a value, which are refused if this is not given. `median` takes the
+            median of the training rows, and no category for text; `indicator` also adds an input that is 1 there;
+            `drop` leaves out the row.
 
     Raises:
         ValueError: If a column is input and target at once, or classes are to come from several columns.
@@ -37,24 +51,26 @@ class TableDataModule(NormalizedDataModule):
         inputs: Sequence[str] | None = None,
         task: Literal["classification", "regression"] = "classification",
         test_path: str | None = None,
+        missing: Literal["median", "drop", "indicator"] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.targets = [targets] if isinstance(targets, str) else list(targets)
-        if not self.targets or (task == "classification" and len(self.targets) > 1):
-            raise ValueError(f"`targets` must name one column, or several for regression, got {self.targets}")
-        if inputs is not None and not inputs:
-            raise ValueError("`inputs` must name at least one column, or be left out, got []")
-        if both := [name for name in self.targets if name in (inputs or ())]:
-            raise ValueError(f"a column must not be input and target at once, got {both}")
+        check_columns(self.targets, inputs, task)
         self.path = Path(path).expanduser()
         self.inputs = inputs
         self.task = task
         self.test_path = Path(test_path).expanduser() if test_path is not None else None
-        self.input_names: tuple[str, ...] = ()
-        """Names of the columns that are the inputs, once the data are loaded."""
+        self.missing = missing
+        self.columns: TableInputs | None = None
+        """What turns columns into inputs, once the data are loaded."""
         self.class_names: tuple[str, ...] | None = None
         """Name of each class, once the data are loaded; None for regression."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Name of each input, once the data are loaded."""
+        return self.columns.names if self.columns is not None else ()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -72,14 +88,21 @@ class TableDataModule(NormalizedDataModule):
         Raises:
             ValueError: If a file is not such a table, lacks a column, or a cell holds something else.
         """
-        file = TableFile(self.path)
-        self.input_names = tuple(choose_inputs(file, self.targets) if self.inputs is None else self.inputs)
-        if self.task == "classification":
-            self.class_names = tuple(file.classes(self.targets[0]))
-        train = self._samples(file)
-        for name, column in zip(self.targets, train[1][:, None].flatten(1).unbind(1), strict=True):
-            check_targets_differ(f"{self.path}, column {name!r}", column)
-        return train, self._samples(TableFile(self.test_path)) if self.test_path else None
+        samples = TableSamples(self.path, self.targets, self.inputs, self.task, self.missing)
+        self.columns, self.class_names = samples.inputs, samples.class_names
+        return samples.train, samples.read(self.test_path) if self.test_path is not None else None
+
+    def adapt(self, inputs: Inputs, indices: Tensor) -> None:
+        """Measure medians, means and standard deviations; categories stay 0 and 1."""
+        columns = after_setup(self.columns)
+        rows = columns.fit(inputs, indices)
+        super().adapt(rows, torch.arange(len(rows)))
+        if self.mean is not None and self.std is not None:
+            self.mean[len(columns.numbers) :], self.std[len(columns.numbers) :] = 0, 1
+
+    def transform(self, inputs: Tensor) -> Tensor:
+        """Fill in medians and scale."""
+        return super().transform(after_setup(self.columns).fill(inputs))
 
     def data_digests(self) -> dict[str, DataDigest]:
         """Return the digests of the tables."""
@@ -88,13 +111,4 @@ class TableDataModule(NormalizedDataModule):
 
     def file_reader(self) -> OneFileReader:
         """Return a reader of the columns of the inputs."""
-        return OneFileReader(lambda path: self._inputs(TableFile(path)))
-
-    def _inputs(self, file: TableFile) -> Tensor:
-        return torch.from_numpy(file.numbers(self.input_names))
-
-    def _samples(self, file: TableFile) -> Samples:
-        inputs = self._inputs(file)
-        if self.class_names is not None:
-            return inputs, torch.from_numpy(file.class_indices(self.targets[0], self.class_names))
-        return inputs, torch.from_numpy(file.numbers(self.targets)).float()
+        return OneFileReader(lambda path: after_setup(self.columns).read(TableFile(path)))

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_template.engine.batches.order import BatchOrder
 from lightning_template.engine.batches.tensor_batches import TensorBatches
+
+Made = TypeVar("Made")
 
 BYTES_AT_ONCE = 2**20
 """Bytes of stored inputs that are made into batches at once: as floats, they still fit a processor's cache."""
@@ -69,15 +71,15 @@ def evaluation_loader(batches: TensorBatches, batch_size: int, *, num_workers: i
     return _loader(batches, order, 0 if isinstance(batches.inputs, Tensor) else num_workers)
 
 
-def after_setup(batches: TensorBatches | None) -> TensorBatches:
-    """Return a set that `setup` makes.
+def after_setup(made: Made | None) -> Made:
+    """Return what `setup` makes.
 
     Raises:
         ValueError: If it is not made yet.
     """
-    if batches is None:
+    if made is None:
         raise ValueError("the data are not loaded yet: call `setup` first")
-    return batches
+    return made
 
 
 def _order(batches: TensorBatches, batch_size: int, trainer: Any, **options: Any) -> BatchOrder:

@@ -5,9 +5,11 @@ from lightning_template.engine.files.array_file import ArrayFile, check_same_kin
 from lightning_template.engine.files.class_folders import ClassFolders
 from lightning_template.engine.files.data_files import DataDigest, digest_of_archive, digest_of_file
 from lightning_template.engine.files.image_files import ImageFiles
+from lightning_template.engine.files.image_samples import image_samples
 from lightning_template.engine.files.readers import FileReader, ImageReader, InputsOfFiles, OneFileReader
 from lightning_template.engine.files.table_file import TableFile
-from lightning_template.engine.files.table_inputs import choose_inputs
+from lightning_template.engine.files.table_inputs import TableInputs
+from lightning_template.engine.files.table_samples import TableSamples, check_columns
 
 __all__ = [
     "ArrayFile",
@@ -19,9 +21,12 @@ __all__ = [
     "InputsOfFiles",
     "OneFileReader",
     "TableFile",
+    "TableInputs",
+    "TableSamples",
+    "check_columns",
     "check_same_kind",
-    "choose_inputs",
     "digest_of_archive",
     "digest_of_file",
     "fashion_mnist_files",
+    "image_samples",
 ]

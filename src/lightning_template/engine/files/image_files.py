@@ -1,5 +1,6 @@
 """Image files of any size, colour and depth, decoded into bytes of one shape."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import get_worker_info
 
+from lightning_template.engine.batches import Inputs
 from lightning_template.engine.files.data_files import check_regular
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -17,6 +19,11 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", "
 
 MAX_PIXELS = 2**26
 """Number of pixels above which an image is not decoded: with four bytes each, those of 8192 x 8192 take 268 MB."""
+
+MAX_SHOWN = 5
+"""Largest number of skipped files that get a line each; further ones are counted."""
+
+_logger = logging.getLogger(__name__)
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # PIL's others are rare, and EPS starts a program
 
@@ -77,6 +84,47 @@ class ImageFiles:
                 yield from pool.map(decode_one, paths)
         else:  # other workers have the other processors
             yield from map(decode_one, paths)
+
+
+def decode_readable(images: ImageFiles, in_memory: bool) -> tuple[Inputs, list[int], dict[str, str]]:
+    """Decode images, and leave out those that cannot be decoded.
+
+    Args:
+        images: Images.
+        in_memory: Whether decoded images are returned; otherwise they are decoded again for each batch.
+
+    Returns:
+        Images that can be decoded, their indices, and what is wrong with the others, by their paths.
+    """
+    decoded: list[np.ndarray] = []
+    good: list[int] = []
+    mistakes: dict[str, str] = {}
+    for start in range(0, len(images), 256):
+        for index, (path, image) in enumerate(images.decode_each(images.paths[start : start + 256]), start):
+            if isinstance(image, ValueError):
+                mistakes[path] = str(image)
+                continue
+            good.append(index)
+            if in_memory:
+                decoded.append(image)
+    if decoded:
+        return torch.from_numpy(np.stack(decoded)), good, mistakes
+    return (
+        ImageFiles([images.paths[index] for index in good], images.shape, images.whole, images.invert),
+        good,
+        mistakes,
+    )
+
+
+def report_skipped(mistakes: dict[str, str], num_images: int) -> None:
+    """Log the errors of skipped files by their paths; fail if no image is left."""
+    if len(mistakes) == num_images:
+        others = f"; nor can the {len(mistakes) - 1} other files" if len(mistakes) > 1 else ""
+        raise ValueError(next(iter(mistakes.values())) + others)
+    for message in list(mistakes.values())[:MAX_SHOWN]:
+        _logger.warning("skipped: %s", message)
+    if len(mistakes) > MAX_SHOWN:
+        _logger.warning("skipped: %d more files", len(mistakes) - MAX_SHOWN)
 
 
 def find_images(paths: Iterable[str]) -> list[str]:

@@ -1,23 +1,15 @@
 """Readers of files for `predict --input`."""
 
-import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from lightning_template.engine.batches import Inputs
-from lightning_template.engine.files.image_files import ImageFiles, find_images
-
-MAX_SHOWN = 5
-"""Largest number of skipped files that get a line each; further ones are counted."""
-
-_logger = logging.getLogger(__name__)
+from lightning_template.engine.files.image_files import ImageFiles, decode_readable, find_images, report_skipped
 
 
 class InputsOfFiles(NamedTuple):
@@ -110,27 +102,6 @@ class ImageReader(FileReader):
             ValueError: If no image can be decoded.
         """
         images = ImageFiles(find_images(paths), self.shape, self.whole, invert)
-        in_memory = images.nbytes <= self.memory_limit
-        decoded: list[np.ndarray] = []
-        mistakes: dict[str, str] = {}
-        for index in range(0, len(images), 256):
-            for path, image in images.decode_each(images.paths[index : index + 256]):
-                if isinstance(image, ValueError):
-                    mistakes[path] = str(image)
-                elif in_memory:
-                    decoded.append(image)
-        _report(mistakes, len(images))
-        good = [path for path in images.paths if path not in mistakes]
-        inputs = torch.from_numpy(np.stack(decoded)) if in_memory else ImageFiles(good, self.shape, self.whole, invert)
-        return InputsOfFiles(inputs, good, list(mistakes))
-
-
-def _report(mistakes: dict[str, str], num_images: int) -> None:
-    """Log the errors of skipped files by their paths; fail if no image is left."""
-    if len(mistakes) == num_images:
-        others = f"; nor can the {len(mistakes) - 1} other files" if len(mistakes) > 1 else ""
-        raise ValueError(next(iter(mistakes.values())) + others)
-    for message in list(mistakes.values())[:MAX_SHOWN]:
-        _logger.warning("skipped: %s", message)
-    if len(mistakes) > MAX_SHOWN:
-        _logger.warning("skipped: %d more files", len(mistakes) - MAX_SHOWN)
+        inputs, good, mistakes = decode_readable(images, images.nbytes <= self.memory_limit)
+        report_skipped(mistakes, len(images))
+        return InputsOfFiles(inputs, [images.paths[index] for index in good], list(mistakes))

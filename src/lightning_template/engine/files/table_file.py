@@ -1,4 +1,4 @@
-"""Tables in CSV, TSV and Parquet files, with errors that name the cell."""
+"""Tables in text and Parquet files, with errors that name the cell."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_template.engine.files.data_files import check_regular, not_found
-from lightning_template.engine.files.table_reading import (
-    DELIMITERS,
+from lightning_template.engine.files.table_cells import (
+    as_numbers,
     count,
+    is_missing,
     is_number,
     is_numeric,
     is_text,
-    numbered_rows,
-    read_table,
+    stands_for_nothing,
 )
+from lightning_template.engine.files.table_reading import is_text_table, numbered_rows, read_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MAX_NUMBERED_CLASSES = 1000
-"""Number of classes that are numbers above which they are taken for quantities."""
 
 MIN_COUNTED_ROWS = 4
 """Number of rows from which on numbers that count them are no coincidence."""
@@ -37,7 +35,8 @@ class TableFile:
     """A table of named columns.
 
     Args:
-        path: File that ends in `.csv`, `.tsv` or `.parquet`; the first line of the first two names the columns.
+        path: File that ends in `.csv`, `.tsv` or `.txt`, or in one of these and `.gz`, whose first line names the
+            columns; or in `.parquet`.
 
     Raises:
         ValueError: If there is no such file, or no table with names and rows in it.
@@ -45,22 +44,21 @@ class TableFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.suffix not in {*DELIMITERS, ".parquet"}:
-            raise ValueError(f"a table's name must end in .csv, .tsv or .parquet, got {path}")
+        if path.suffix != ".parquet" and not is_text_table(path):
+            raise ValueError(f"a table's name must end in .csv, .tsv, .txt (or .csv.gz) or .parquet, got {path}")
         check_regular(path)
         try:
-            self.table = read_table(path)
+            self.table, self._decimal_point = read_table(path)
         except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
             raise ValueError(f"{path} cannot be read as a table: {error}") from error
         names = self.names
-        if len(names) == 1 and ";" in names[0]:
-            raise ValueError(f"{path}: columns must be separated by commas or tabs, got {names[0]!r}")
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"{path} has more than one column of the name {twice[0]!r}")
-        if path.suffix in DELIMITERS and all(is_number(names).to_pylist()):
+        if is_text_table(path) and all(is_number(names, ".").to_pylist()):
             raise ValueError(f"the first line of {path} must name the columns, got {', '.join(names)}")
         if not len(self.table):
             raise ValueError(f"{path} has no rows")
+        self._rows = np.arange(len(self.table))  # as they are in the file
 
     @property
     def names(self) -> list[str]:
@@ -74,29 +72,72 @@ class TableFile:
 
         if re.fullmatch(_INDEX_NAME, name):
             return True
-        column = self._column(name)
+        column = self.column(name)
         if not pa.types.is_integer(column.type) or column.null_count or len(column) < MIN_COUNTED_ROWS:
             return False
         values = column.to_numpy()
         return bool(values[0] in (0, 1) and (np.diff(values) == 1).all())
 
-    def numbers_among(self, names: Sequence[str]) -> list[str]:
-        """Return those of some columns that hold numbers.
+    def is_empty(self, name: str) -> bool:
+        """Tell whether a column has no value in any row."""
+        return bool(self.missing(name).all())
+
+    def holds_numbers(self, name: str) -> bool:
+        """Tell whether a column holds numbers or dates.
 
         Raises:
-            ValueError: If a column holds mostly numbers, but text too.
+            ValueError: If it holds numbers, but for one cell or few of text.
         """
-        found = []
-        for name in names:
-            column = self._column(name)
-            if is_numeric(column.type):
-                found.append(name)
-            elif is_text(column.type) and 2 * count(is_number(column)) > len(column):
+        column = self._numbers(name)
+        if is_text(column.type):
+            num_known = len(column) - count(stands_for_nothing(column))
+            num_texts = num_known - count(is_number(column, self._decimal_point))
+            if num_texts < num_known / 2 and (num_texts == 1 or 10 * num_texts <= num_known):
                 raise self._no_number(name, column)
-        return found
+        return is_numeric(column.type)
 
-    def numbers(self, names: Sequence[str]) -> np.ndarray:
-        """Return columns of numbers.
+    def missing(self, name: str) -> np.ndarray:
+        """Return for each row whether a column lacks a value there, `(num_rows,)`."""
+        return np.array(is_missing(self._numbers(name)))
+
+    def check_complete(self, names: Sequence[str], remedy: str) -> None:
+        """Check that no row lacks a value of some columns.
+
+        Args:
+            names: Names of the columns.
+            remedy: What to do, for the message.
+
+        Raises:
+            ValueError: If one does.
+        """
+        missing = {name: flags for name in names if (flags := self.missing(name)).any()}
+        if missing:
+            name, flags = next(iter(missing.items()))
+            number = np.logical_or.reduce(list(missing.values())).sum()
+            columns = ", ".join(map(repr, missing))
+            what = f"must hold a value; {number} of {len(self.table)} rows lack one in {columns}: {remedy}"
+            raise self.error(name, int(flags.argmax()), what)
+
+    def drop_missing(self, names: Sequence[str]) -> int:
+        """Leave out the rows that lack a value of some columns, and return their number.
+
+        Raises:
+            ValueError: If none is left.
+        """
+        missing = np.array([self.missing(name) for name in names])
+        kept = ~missing.any(axis=0)
+        if not kept.any():
+            worst = names[int(missing.sum(axis=1).argmax())]
+            raise ValueError(f"{self.path}: each row lacks a value, most of them of {worst!r}: it can be no input")
+        self.table, self._rows = self.table.filter(kept), self._rows[kept]
+        return int((~kept).sum())
+
+    def numbers(self, names: Sequence[str], allow_missing: bool = False) -> np.ndarray:
+        """Return columns of numbers, and dates in days.
+
+        Args:
+            names: Names of the columns.
+            allow_missing: Whether cells may be empty; they become NaN.
 
         Returns:
             Finite numbers `(num_rows, num_columns)`, float64.
@@ -106,70 +147,36 @@ class TableFile:
         """
         values = np.empty((len(self.table), len(names)))
         for position, name in enumerate(names):
-            column = self._column(name)
+            column = self._numbers(name)
             if is_text(column.type):
                 raise self._no_number(name, column)
             if not is_numeric(column.type):
                 raise ValueError(f"{self.path}, column {name!r}: must hold numbers, got {column.type}")
             values[:, position] = column.cast("float64", safe=False).to_numpy()  # empty cells become NaN
-            if len(bad := np.flatnonzero(~np.isfinite(values[:, position]))):
-                raise self._error(name, int(bad[0]), "must hold a finite number")
+            bad = ~np.isfinite(values[:, position])
+            if allow_missing:
+                bad &= ~np.isnan(values[:, position])
+            if bad.any():
+                raise self.error(name, int(bad.argmax()), "must hold a finite number")
         return values
 
-    def classes(self, name: str) -> list[str]:
-        """Return the different values of a column in their order, whole numbers by size and text by alphabet.
-
-        Raises:
-            ValueError: If there is no such column, or it does not hold classes.
-        """
-        values = self._labels(name).unique().to_pylist()
-        try:
-            return sorted(values, key=int)
-        except ValueError:
-            return sorted(values)
-
-    def class_indices(self, name: str, classes: Sequence[str]) -> np.ndarray:
-        """Return for each row which of `classes` a column names, int64 `(num_rows,)`.
-
-        Raises:
-            ValueError: If it names another one.
-        """
+    def texts(self, name: str) -> pa.ChunkedArray:
+        """Return a column as text, without spaces around; whole numbers lose their point, and empty cells are null."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        labels = self._labels(name)
-        indices = pc.index_in(labels, value_set=pa.array(classes, pa.string()))
-        if indices.null_count:
-            row = indices.is_null().index(True).as_py()
-            raise self._error(name, row, f"is of a class that the training set lacks; it has {', '.join(classes)}")
-        return np.array(indices, np.int64)
+        column = self.column(name)
+        column = pc.if_else(is_missing(column), pa.scalar(None, column.type), column)
+        if pa.types.is_floating(column.type) and pc.all(pc.equal(pc.floor(column), column)).as_py() is not False:
+            column = column.cast("int64", safe=False)
+        return pc.utf8_trim_whitespace(column.cast("string"))
 
-    def _labels(self, name: str) -> pa.ChunkedArray:
-        """Return a column as text, without empty cells."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column.
 
-        column = self._column(name)
-        if pa.types.is_floating(column.type):
-            values = self.numbers([name])[:, 0]
-            if len(fractions := np.flatnonzero(values % 1)):
-                hint = "must hold a class, which is text or a whole number (`task: regression` takes others)"
-                raise self._error(name, int(fractions[0]), hint)
-            column = column.cast("int64")
-        elif not (is_numeric(column.type) or is_text(column.type)):
-            raise ValueError(f"{self.path}, column {name!r}: classes must be text or whole numbers, got {column.type}")
-        if is_numeric(column.type) and (number := len(column.unique())) > MAX_NUMBERED_CLASSES:
-            raise ValueError(
-                f"{self.path}, column {name!r}: {number} different numbers are more than {MAX_NUMBERED_CLASSES} "
-                "classes: give `task: regression` if they are quantities"
-            )
-        labels = pc.utf8_trim_whitespace(column.cast("string"))
-        empty = pc.equal(pc.fill_null(labels, ""), "")
-        if (row := empty.index(True).as_py()) >= 0:
-            raise self._error(name, row, "must name a class")
-        return labels
-
-    def _column(self, name: str) -> pa.ChunkedArray:
+        Raises:
+            ValueError: If there is none of the name.
+        """
         import pyarrow as pa
 
         if name not in self.names:
@@ -177,16 +184,23 @@ class TableFile:
         column = self.table[name]
         return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
-    def _no_number(self, name: str, column: pa.ChunkedArray) -> ValueError:
-        row = is_number(column).index(False).as_py()
-        return self._error(name, max(row, 0), "must hold a number, or the column be left out of `inputs`")
-
-    def _error(self, name: str, row: int, what: str) -> ValueError:
+    def error(self, name: str, row: int, what: str) -> ValueError:
         """Return the error of a cell, named as an editor counts: the first line is 1."""
-        position = self.names.index(name)
+        position, found = self.names.index(name), self.table[name][row].as_py()
+        row = int(self._rows[row])
         if self.path.suffix == ".parquet":
-            where, value = f"row {row + 1}", self.table[position][row].as_py()
+            where, value = f"row {row + 1}", found
         else:
             line, cells = next(islice(numbered_rows(self.path), row + 1, None))
             where, value = f"line {line}", cells[position]
         return ValueError(f"{self.path}, {where}, column {name!r}: {what}, got {value!r}")
+
+    def _numbers(self, name: str) -> pa.ChunkedArray:
+        """Return a column with its text or dates as numbers, if it holds such."""
+        return as_numbers(self.column(name), self._decimal_point)
+
+    def _no_number(self, name: str, column: pa.ChunkedArray) -> ValueError:
+        import pyarrow.compute as pc
+
+        row = pc.or_(is_number(column, self._decimal_point), stands_for_nothing(column)).index(False).as_py()
+        return self.error(name, max(row, 0), "must hold a number, or the column be left out of `inputs`")
