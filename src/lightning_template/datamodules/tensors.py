@@ -1,16 +1,13 @@
 """Arrays in one file from `torch.save` or `numpy.savez`."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from lightning_template.datamodules.normalized import NormalizedDataModule
-from lightning_template.engine.batches import Samples, check_targets_differ
-from lightning_template.engine.files import ArrayFile, DataDigest, OneFileReader, check_same_kind, digest_of_archive
-
-_logger = logging.getLogger(__name__)
+from lightning_template.engine.batches import Samples
+from lightning_template.engine.files import ArrayFile, DataDigest, OneFileReader, digest_of_archive
 
 
 class TensorsDataModule(NormalizedDataModule):
@@ -59,23 +56,13 @@ class TensorsDataModule(NormalizedDataModule):
         Raises:
             ValueError: If it is not such a file, or lacks an array, or one is not as it should be.
         """
-        file = ArrayFile(self.path)
-        names = [(self.inputs, self.targets)]
-        if self.test_inputs is not None and self.test_targets is not None:
-            names.append((self.test_inputs, self.test_targets))
-        elif not file.names.isdisjoint(("test_inputs", "test_targets")):
-            names.append(("test_inputs", "test_targets"))
-        if left_out := sorted(file.names.difference(*names)):
-            _logger.info("%s: arrays that are not used: %s", self.path, ", ".join(left_out))
-        train, *others = [file.samples(*pair) for pair in names]
+        tests = (self.test_inputs, self.test_targets) if self.test_inputs and self.test_targets else None
+        train, test = ArrayFile(self.path).train_and_test((self.inputs, self.targets), tests)
         inputs, targets = train
-        check_targets_differ(str(self.path), targets)
-        for test in others:
-            check_same_kind(self.path, train, test)
         self.input_shape = tuple(inputs.shape[1:])
         if not targets.is_floating_point():
             self.num_classes = int(targets.max()) + 1
-        return train, others[0] if others else None
+        return train, test
 
     def data_digests(self) -> dict[str, DataDigest]:
         """Return the digest of the file."""

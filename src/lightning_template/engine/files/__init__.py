@@ -1,7 +1,7 @@
 """Files that hold data: FashionMNIST, images, tables and arrays, checked before they are read."""
 
 from lightning_template.engine.files import fashion_mnist_files
-from lightning_template.engine.files.array_file import ArrayFile, check_same_kind
+from lightning_template.engine.files.array_file import ArrayFile
 from lightning_template.engine.files.class_folders import ClassFolders
 from lightning_template.engine.files.data_files import DataDigest, digest_of_archive, digest_of_file
 from lightning_template.engine.files.image_files import ImageFiles
@@ -24,7 +24,6 @@ __all__ = [
     "TableInputs",
     "TableSamples",
     "check_columns",
-    "check_same_kind",
     "digest_of_archive",
     "digest_of_file",
     "fashion_mnist_files",

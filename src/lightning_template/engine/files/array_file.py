@@ -1,5 +1,6 @@
 """Files of named arrays, from `torch.save` or `numpy.savez`, checked before they are read."""
 
+import logging
 import pickle
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_template.engine.batches import check_targets_differ
 from lightning_template.engine.files.claims import check_claims
 from lightning_template.engine.files.data_files import check_archive, check_regular, not_found
 
@@ -18,6 +20,8 @@ _WIDER = {torch.bool: torch.float32} | dict.fromkeys((torch.uint16, torch.uint32
 """Dtypes that torch can hardly compute with, and the dtypes they are converted to."""
 
 _DAMAGE = (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile, zlib.error)
+
+_logger = logging.getLogger(__name__)
 
 
 class ArrayFile:
@@ -79,8 +83,30 @@ class ArrayFile:
             raise ValueError(f"{self.path}: integer targets are class indices from 0, got {low}; floats are numbers")
         return inputs, targets
 
+    def train_and_test(
+        self, train: tuple[str, str], test: tuple[str, str] | None
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]:
+        """Return the samples for training and for the test; log which arrays are not used.
 
-def check_same_kind(path: Path, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> None:
+        Args:
+            train: Names of inputs and targets.
+            test: Those of the test; if None, `test_inputs` and `test_targets` if there are such.
+
+        Raises:
+            ValueError: As `samples` does, and if samples of the test are of another kind than those for training.
+        """
+        if test is None and not self.names.isdisjoint(("test_inputs", "test_targets")):
+            test = "test_inputs", "test_targets"
+        if left_out := sorted(self.names.difference(train, test or ())):
+            _logger.info("%s: arrays that are not used: %s", self.path, ", ".join(left_out))
+        samples, test_samples = self.samples(*train), self.samples(*test) if test else None
+        check_targets_differ(str(self.path), samples[1])
+        if test_samples is not None:
+            _check_same_kind(self.path, samples, test_samples)
+        return samples, test_samples
+
+
+def _check_same_kind(path: Path, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> None:
     """Check that a test set has the shapes, dtypes and classes of the training set.
 
     Args:
