@@ -556,6 +556,90 @@ class Columns(Sums):
         return TensorDataset(inputs, inputs.sum(dim=1, keepdim=True))
 
 
+# Mistakes in what a step is wired to
+
+
+class Yes(Points):
+    """The target is 0 or 1, of shape `(N, 1)`."""
+
+    def samples(self) -> Dataset[Any]:
+        inputs = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+        return TensorDataset(inputs, (inputs.sum(dim=1, keepdim=True) > 0).float())
+
+
+class SigmoidTwice(Classifier):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs)[:, :1].sigmoid()
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(outputs, targets)
+
+
+class ThreeNumbers(Points):
+    def samples(self) -> Dataset[Any]:
+        inputs = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
+        return TensorDataset(inputs, inputs[:, :3] * 2)
+
+
+class IgnoresTheLast(Classifier):
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(outputs[:, :2], targets[:, :2])
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        pass
+
+
+class SeedsEachStep(Classifier):
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        torch.manual_seed(42)
+        return super().training_step(batch, batch_idx)
+
+
+class LayerInForward(Classifier):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(nn.Linear(4, 4)(inputs))
+
+
+class WrongPlateau(Classifier):
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=self.lr)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val_accuracy"}}
+
+
+class NoMomentum(Classifier):
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.norm = nn.BatchNorm1d(4, momentum=0.0)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(self.norm(inputs))
+
+
+class ThroughTheCPU(Classifier):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.to("cpu"))
+
+
+class Sorted(Points):
+    def train_dataloader(self) -> Any:
+        targets = [int(self.train_set[index][1]) for index in range(len(self.train_set))]
+        order = sorted(range(len(targets)), key=targets.__getitem__)
+        return DataLoader(Subset(self.train_set, order), self.batch_size)
+
+
+class SomeDropped(Points):
+    def val_dataloader(self) -> Any:
+        return DataLoader(self.val_set, self.batch_size, drop_last=True)
+
+
+class TestIsValidation(Points):
+    __test__ = False
+
+    def test_dataloader(self) -> Any:
+        return self.val_dataloader()
+
+
 def watches_the_log() -> LightningModule:
     return WatchesTheLog(MLP(4, [], 1), nn.MSELoss(), lambda p: torch.optim.SGD(p, lr=0.01))
 
@@ -633,6 +717,16 @@ MUTANTS = {
     "watches the log": Mutant(
         "steps_per_execution_changes_nothing", "`callbacks.executions.steps`", watches_the_log, Columns
     ),
+    "sigmoid twice": Mutant("loss_starts_as_expected", "applies sigmoid to probabilities", SigmoidTwice, Yes),
+    "ignored target": Mutant("every_target_matters", "columns [2] of the targets", IgnoresTheLast, ThreeNumbers),
+    "seed in a step": Mutant("steps_leave_the_seed", "the step sets a seed", SeedsEachStep),
+    "layer in forward": Mutant("layers_are_made_once", "`Linear.bias`, `Linear.weight`", LayerInForward),
+    "wrong plateau": Mutant("plateau_has_the_right_mode", "mode 'min' and watches `val_accuracy`", WrongPlateau),
+    "no momentum": Mutant("modes_are_right", "`norm` has momentum 0", NoMomentum),
+    "sorted data": Mutant("training_is_shuffled", "52 training samples come sorted by their 3 classes", data=Sorted),
+    "validation dropped": Mutant("evaluation_is_whole", "7 of 23 val samples are left out", data=SomeDropped),
+    "test is validation": Mutant("sets_are_disjoint", "all 23 test samples are validation", data=TestIsValidation),
+    "through the CPU": Mutant("runs_on_any_device", "mixes devices", ThroughTheCPU),
     "tensor on the CPU": Mutant("runs_on_any_device", "mixes devices", TensorOnCPU),
     "log of what is rounded": Mutant("bfloat16_loss_is_finite", "inf", LogOfRounded, outcome="advice"),
     "each rank its own": Mutant("two_ranks_match_one", "`val_loss`", EachRankItsOwn, outcome="advice"),

@@ -11,6 +11,7 @@ from lightning_template.testing.checks import (
     persistence,
     prediction,
     training,
+    wiring,
 )
 from lightning_template.testing.subject import Subject
 
@@ -26,8 +27,14 @@ CHECKS: dict[str, Check] = {
         training.gradients_start_anew_each_step,
         training.optimizers_cover_parameters,
         training.overfits_one_batch,
+        wiring.every_target_matters,
+        wiring.steps_leave_the_seed,
+        wiring.layers_are_made_once,
+        wiring.plateau_has_the_right_mode,
         data.same_seed_same_batches,
         data.sets_are_disjoint,
+        data.training_is_shuffled,
+        data.evaluation_is_whole,
         evaluation.modes_are_right,
         evaluation.evaluation_changes_nothing,
         evaluation.evaluation_is_deterministic,

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import DataLoader, Subset
 
-from lightning_template.testing.batches import first_batches, leaves_of, num_samples
+from lightning_template.testing.batches import first_batches, leaves_of, num_samples, pair
 from lightning_template.testing.checks.comparing import equal
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import MAX_BATCHES, Subject
@@ -42,9 +42,18 @@ def sets_are_disjoint(subject: Subject) -> None:
     num_train = train.total()
     repeated = sum(count for count in train.values() if count > 1) / max(1, num_train)
     loaders = [(stage, loader) for stage in ("val", "test") for loader in subject.loaders(subject.data, stage)]
+    validation: set[bytes] = set()
+    num_val = sum(stage == "val" for stage, _ in loaders)  # of several, one may be the test set on purpose
     for stage, loader in loaders:
         _require_disjoint_subsets(train_loader, loader, stage)
         samples = list(_fingerprints(loader))
+        if stage == "val":
+            validation.update(samples)
+        elif len(samples) > 1 and num_val == 1 and validation.issuperset(samples):
+            raise CheckFailed(
+                f"all {len(samples)} test samples are validation samples too, so the test tells nothing that "
+                "validation did not: often one loader served for both"
+            )
         common = [position for position, sample in enumerate(samples) if sample in train]
         # As many as the training set has twice are to be expected by chance, give or take three standard deviations.
         chance = len(samples) * repeated
@@ -54,6 +63,38 @@ def sets_are_disjoint(subject: Subject) -> None:
                 f"{', '.join(map(str, common[:3]))} ...), so scores tell what was memorised: often one set used twice, "
                 "or a split drawn again for each stage without a seed"
             )
+
+
+def training_is_shuffled(subject: Subject) -> None:
+    """Training samples do not come sorted by their classes."""
+    last, count, classes = None, 0, set()
+    for batch in islice(subject.data.train_dataloader(), MAX_HASHED):
+        parts = pair(batch)
+        if parts is None or parts[1].is_floating_point() or parts[1].ndim != 1:
+            raise CheckSkipped("known only for targets that are classes")
+        for label in parts[1].tolist():
+            if last is not None and label < last:
+                return
+            last, count = label, count + 1
+            classes.add(label)
+    if count >= 8 and len(classes) > 1:
+        raise CheckFailed(
+            f"the {count} training samples come sorted by their {len(classes)} classes, so most batches have one class "
+            "alone: set `shuffle=True`"
+        )
+
+
+def evaluation_is_whole(subject: Subject) -> None:
+    """Loaders for validation and test drop no samples."""
+    for stage in ("val", "test"):
+        for loader in subject.loaders(subject.data, stage):
+            if isinstance(loader, DataLoader) and loader.drop_last and loader.batch_size:
+                total = len(loader.sampler)  # type: ignore[arg-type]
+                if left_out := total % loader.batch_size:
+                    raise CheckFailed(
+                        f"{left_out} of {total} {stage} samples are left out, so scores are those of others: set "
+                        "`drop_last=False`"
+                    )
 
 
 def _require_disjoint_subsets(train: Any, other: Any, stage: str) -> None:

@@ -31,6 +31,11 @@ def modes_are_right(subject: Subject) -> None:
     if not modules:
         raise CheckSkipped("neither dropout nor batch normalisation")
     meant_to_train = {name for name, module in modules.items() if module.training}
+    if still := [name for name in meant_to_train if getattr(modules[name], "momentum", None) == 0]:
+        raise CheckFailed(
+            f"{list_names(still)} has momentum 0, so its running mean stays 0 and its variance 1, and evaluation "
+            "normalises with these: in PyTorch, momentum is the weight of the new batch, usually 0.1"
+        )
     wrong: dict[str, list[str]] = {"training": [], "evaluation": []}
 
     def look(name: str, module: nn.Module, _: Any) -> None:
