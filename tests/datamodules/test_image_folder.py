@@ -1,5 +1,6 @@
 """Folders of images, checked against arrays that the images were made of."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from array_data import PLAIN_MLP
 from conftest import Command
 from lightning_template.datamodules import ImageFolderDataModule
+from lightning_template.engine.files.image_files import find_images
 from lightning_template.transforms import RandomHorizontalFlip
 
 SIZE = (5, 6)
@@ -283,14 +285,25 @@ def test_the_smallest_image_and_the_defaults(tmp_path: Path) -> None:
     assert ImageFolderDataModule(str(tmp_path), (2, 1), channels=1).input_shape == (1, 2, 1)
 
 
-def test_other_files_are_left_alone(folder: Path) -> None:
+def test_other_files_are_left_alone_and_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    make(folder)
+    assert "left alone" not in caplog.text
     (folder / "notes.txt").write_text("hello")
     for name in (".DS_Store", "._000.png", "Thumbs.db"):
         (folder / "cats" / name).write_text("hello")
     (folder / ".thumbnails").mkdir()
+    (folder / "__MACOSX/cats").mkdir(parents=True)
+    (folder / "__MACOSX/cats/._001.png").write_text("hello")
     data = make(folder)
+    assert data.class_names == ("cats", "dogs")
     assert data.train_set is not None
     assert len(data.train_set.targets) == 20
+    told = (
+        f"{folder}: 5 files are left alone, as they are hidden or no images, such as {folder}/__MACOSX/cats/._001.png"
+    )
+    assert told in [record.getMessage() for record in caplog.records]
+    assert find_images([str(folder)]) == sorted(map(str, folder.glob("[cd]*/0*.png")))
 
 
 def test_a_device_needs_images_in_memory(folder: Path) -> None:

@@ -3,6 +3,7 @@
 Not torchvision's `ImageFolder`: it takes hidden folders for classes, and images in inner folders for their parent's.
 """
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from lightning_template.engine.files.data_files import MAX_HASHED_BYTES, DataDigest, check_regular, digest_of_folder
-from lightning_template.engine.files.image_files import SUFFIXES, ImageFiles, images_among
+from lightning_template.engine.files.image_files import SUFFIXES, ImageFiles, images_among, is_hidden
+
+_logger = logging.getLogger(__name__)
 
 _PARTS = ("train", "test", "val")
 
@@ -46,6 +49,10 @@ class ClassFolders:
             labelled = list(_labelled(folder, class_names))
             targets = torch.tensor([target for _, target in labelled], dtype=torch.int64)
             found[name] = ImageFiles([path for path, _ in labelled], shape), targets
+        images = {path for part, _ in found.values() for path in part.paths}
+        if others := sorted(str(path) for path in self.root.rglob("*") if path.is_file() and str(path) not in images):
+            what = "%s: %d files are left alone, as they are hidden or no images, such as %s"
+            _logger.info(what, self.root, len(others), others[0])
         return found
 
     def digests(self) -> dict[str, DataDigest]:
@@ -101,8 +108,8 @@ def _check_classes(folder: Path) -> list[str]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path))
 
 
 def _images(folder: Path) -> list[str]:
-    return images_among(path for path in folder.iterdir() if not path.name.startswith("."))
+    return images_among(folder.iterdir())

@@ -137,7 +137,7 @@ def find_images(paths: Iterable[str]) -> list[str]:
     for path in map(Path, paths):
         if not path.exists():
             raise ValueError(f"there is no file or folder {path}")
-        inside = images_among(path.rglob("*")) if path.is_dir() else [str(path)]
+        inside = images_among(_visible(path)) if path.is_dir() else [str(path)]
         if not inside:
             raise ValueError(f"no images in {path}; their names end in {', '.join(sorted(SUFFIXES))}")
         found += inside
@@ -147,8 +147,20 @@ def find_images(paths: Iterable[str]) -> list[str]:
 
 
 def images_among(paths: Iterable[Path]) -> list[str]:
-    """Return those of some paths that are named as images are, in alphabetical order."""
-    return sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES)
+    """Return those of some paths that are named as images are and not hidden, in alphabetical order."""
+    return sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES and not is_hidden(path))
+
+
+def is_hidden(path: Path) -> bool:
+    """Tell whether a file or folder is hidden; `__MACOSX` in an archive holds hidden files too."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder and its folders, without hidden ones."""
+    for path in folder.rglob("*"):
+        if not any(map(is_hidden, [path, *(parent for parent in path.parents if folder in parent.parents)])):
+            yield path
 
 
 def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False, invert: bool = False) -> np.ndarray:
