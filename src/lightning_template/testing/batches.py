@@ -16,7 +16,7 @@ from lightning_template.testing.exceptions import CheckSkipped
 
 
 def map_leaves(function: Callable[[Any], Any], batch: Any) -> Any:
-    """Return a batch with each leaf replaced; objects of classes of its own are copied and searched for leaves.
+    """Return a batch with each leaf replaced; objects of a user's classes are copied and searched for leaves.
 
     A list of texts is one leaf, with a text for each sample.
     """
