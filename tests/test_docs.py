@@ -324,6 +324,7 @@ def test_counts_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert count(r"(\d+) checks") == len(CHECKS)
     assert count(r"more than (\d+) tasks and data") < len(mutants)
+    assert count(r"has (\d+) sound tasks") == len(import_module("sound").SOUND)
     assert count(r"(\d+) kinds of run") <= len(resume)
     assert count(r"up to (\d+) steps") == default(Executions, "steps")
     assert count(r"first samples, at most (\d+)") == NUM_SHOWN
