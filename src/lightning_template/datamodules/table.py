@@ -32,8 +32,8 @@ class TableDataModule(NormalizedDataModule):
         path: File that ends in `.csv`, `.tsv`, `.txt` (also with `.gz`) or `.parquet`; the first line of a text names
             the columns. Separator, decimal comma and encoding are those that fit.
         targets: Name of the column to predict; for regression there may be several.
-        inputs: Names of the columns to predict it from. If not given, all others are taken but an index of the rows,
-            such as pandas writes, empty columns, and text that differs in most rows.
+        inputs: Names of the columns to predict it from. If not given, all others are taken. Left out are an index
+            of the rows, such as pandas writes, empty columns, and text that differs in most rows.
         task: What the targets are.
         test_path: File with the same columns for the test; if not given, a fraction of the rows of `path`.
         missing: What becomes of cells without a value, which are refused if this is not given. `median` takes the

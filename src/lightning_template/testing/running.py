@@ -37,7 +37,7 @@ class CheckResult:
 
 
 def run_check(name: str, subject: Subject, reason: str | None = None, *, strict: bool = False) -> CheckResult:
-    """Run one check. An error of its own is no verdict: it could not look.
+    """Run one check. An error of the check itself is no verdict: it could not look.
 
     Args:
         name: Its name.

@@ -34,7 +34,7 @@ class Subject:
 
     Args:
         task: Makes the task; or a task, which is copied.
-        datamodule: Makes its data; or a datamodule, which is copied; None if the task has loaders of its own.
+        datamodule: Makes its data; or a datamodule, which is copied; None if the task makes its loaders.
     """
 
     def __init__(self, task: TaskSource, datamodule: DataSource | None = None) -> None:

@@ -111,7 +111,7 @@ def _require_disjoint_subsets(train: Any, other: Any, stage: str) -> None:
 
 
 def _same(found: Any, expected: Any) -> bool:
-    """Tell whether leaves of batches are equal; objects without `==` of their own are not compared."""
+    """Tell whether leaves of batches are equal; objects whose class defines no `==` are not compared."""
     if isinstance(found, Tensor):
         return isinstance(expected, Tensor) and equal(found, expected)
     if isinstance(found, np.ndarray):
