@@ -62,3 +62,23 @@ def test_indices_in_common_count_in_one_dataset_alone(is_one: bool) -> None:
     else:
         sets_are_disjoint(subject(*loaders))
     sets_are_disjoint(subject(loaders[0], DataLoader(TensorDataset(torch.arange(50, 60)))))
+
+
+@pytest.mark.parametrize(
+    ("test", "asked_for", "passes"),
+    [
+        ([3, 1, 2, 4], False, False),
+        ([3, 1, 2, 4], True, True),
+        ([3, 1, 2, 9], False, True),
+        ([3, 3, 3, 1, 1, 1], False, True),  # few values, which all sets have
+        ([3, 3, 1, 2], False, False),
+    ],
+)
+def test_a_test_set_that_is_the_validation_set(test: list[int], asked_for: bool, passes: bool) -> None:
+    seen = subject(numbers(*OTHERS), numbers(1, 2, 3, 4), numbers(*test))
+    vars(seen.data)["val_on_test"] = asked_for
+    if passes:
+        sets_are_disjoint(seen)
+        return
+    with pytest.raises(CheckFailed, match=rf"^all {len(test)} test samples are validation samples too"):
+        sets_are_disjoint(seen)

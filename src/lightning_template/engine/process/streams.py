@@ -34,10 +34,12 @@ class Output:
         return len(text)
 
     def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-        except UnicodeEncodeError as error:
-            self._stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
+        """Write line by line: with PYTHONUNBUFFERED, Python drops the rest of what a pipe takes in part."""
+        for line in text.splitlines(keepends=True):
+            try:
+                self._stream.write(line)
+            except UnicodeEncodeError as error:
+                self._stream.write(line.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
     def flush(self) -> None:
         """Hand on what was written."""
