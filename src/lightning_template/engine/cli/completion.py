@@ -1,4 +1,7 @@
-"""Completion of the command line in the shell. Generating it from every class there is would give 78 MB."""
+"""Completion of the command line in the shell.
+
+By hand: jsonargparse would have shtab write 78 MB, of every class there is, and argcomplete import torch at each key.
+"""
 
 import re
 

@@ -18,6 +18,7 @@ TRAINER_SUBCOMMANDS = SUBCOMMANDS[:4]
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_config")
 """Ends of the options that have something printed and nothing done."""
+# By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
        lightning-template check --config FILE [options]
