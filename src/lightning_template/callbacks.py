@@ -21,3 +21,6 @@ __all__ = [
     "RunDirectory",
     "StepMonitor",
 ]
+
+for _name in __all__:  # a run saves this path, which does not change when the engine does
+    globals()[_name].__module__ = __name__

@@ -152,3 +152,15 @@ def test_a_file_that_is_too_large_or_too_deep_is_empty(tmp_path: Path, monkeypat
     assert records.read_json(path) == {"a": 1}
     monkeypatch.setattr(records, "LARGEST_FILE", 7)
     assert records.read_json(path) == {}
+
+
+def test_a_damaged_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text("{")
+    runs.update_json(path, {"final": {"val/loss": 0.5}})
+    assert runs.read_json(path) == {"final": {"val/loss": 0.5}}
+    assert (tmp_path / "metrics.json.damaged").read_text() == "{"
+    (message,) = caplog.messages
+    assert message.startswith(f"{path} was damaged and is now metrics.json.damaged: ")
+    runs.update_json(path, {"test": {"test/loss": 1.0}})
+    assert runs.read_json(path) == {"final": {"val/loss": 0.5}, "test": {"test/loss": 1.0}}

@@ -92,7 +92,7 @@ class Figures(Observer):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether figures are due after this validation."""
-        last = trainer.max_epochs if trainer.max_epochs and trainer.max_epochs > 0 else 0
+        last = max(trainer.max_epochs or 0, 0)  # -1: without an end
         every_n_epochs = self.every_n_epochs or max(5, last // 10)
         self._is_due = (
             trainer.state.fn == TrainerFn.FITTING

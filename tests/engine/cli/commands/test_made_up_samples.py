@@ -1,0 +1,49 @@
+"""Samples that `new task` makes up."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lightning_template.engine.cli.commands.samples import write_samples
+
+
+def test_images_of_circles_and_squares(tmp_path: Path) -> None:
+    write_samples("image-folder", tmp_path / "made" / "images", "classification")
+    files = sorted((tmp_path / "made" / "images").glob("*/*.png"))
+    assert [file.parent.name for file in files] == ["circle"] * 80 + ["square"] * 80
+    assert {file.name for file in files} == {f"{number:03}.png" for number in range(80)}
+    for file in files:
+        with Image.open(file) as image:
+            pixels = np.asarray(image)
+        assert pixels.shape == (32, 32, 3)
+        inside = (pixels == pixels.max(axis=(0, 1))).all(axis=-1)
+        assert (pixels[~inside] < 100).all()
+        assert (pixels[inside] >= 150).all()
+        rows, columns = inside.any(axis=1).sum(), inside.any(axis=0).sum()
+        assert rows == columns  # a side of 2 radius + 1
+        assert 11 <= rows <= 17
+        assert (inside.sum() == rows * columns) == (file.parent.name == "square")
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_numbers_and_a_target_that_depends_on_them(task: str, tmp_path: Path) -> None:
+    write_samples("tensors", tmp_path / "a.npz", task)
+    write_samples("csv", tmp_path / "a.csv", task)
+    arrays = np.load(tmp_path / "a.npz")
+    inputs, targets = arrays["inputs"], arrays["targets"]
+    assert (inputs.shape, inputs.dtype, targets.shape) == ((160, 4), np.float32, (160,))
+    header, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert header == "a,b,c,d,target"
+    cells = [row.split(",") for row in rows]
+    assert np.allclose(np.array([row[:4] for row in cells], float), inputs, atol=1e-4)
+    expected = inputs @ [1, -2, 0.5, 0]
+    ends = [row[4] for row in cells]
+    if task == "regression":
+        assert np.abs(targets - expected).std() < 0.1
+        assert np.allclose(np.array(ends, float), targets, atol=1e-4)
+    else:
+        assert targets.dtype == np.int64
+        assert ((expected > 0) == targets).mean() > 0.95
+        assert ends == ["high" if target else "low" for target in targets]
