@@ -95,7 +95,8 @@ def _text(module: str) -> str:
 
 @cache
 def _tree(cls: type) -> ast.AST:
-    # What a configuration names is of `lightning_template.callbacks`; its methods tell where it is written.
-    home = next((part.__module__ for part in vars(cls).values() if inspect.isfunction(part)), cls.__module__)
+    home = cls.__module__
+    if home == "lightning_template.callbacks":  # where configurations name it; its methods tell where it is written
+        home = next(part.__module__ for part in vars(cls).values() if inspect.isfunction(part))
     found = [node for node in ast.walk(ast.parse(_text(home))) if isinstance(node, ast.ClassDef)]
     return next(node for node in found if node.name == cls.__name__)
