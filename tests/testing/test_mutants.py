@@ -13,6 +13,7 @@ from lightning_template.testing.subject import Subject
 def test_a_sound_task_passes_all_checks() -> None:
     outcomes = {result.check: result.outcome for result in check_task(Classifier, Points)}
     skipped = {"gpu_agrees_with_cpu", "gradients_start_anew_each_step"}
+    skipped |= {"every_target_matters", "plateau_has_the_right_mode"}  # one target; no schedule
     assert {check for check, outcome in outcomes.items() if outcome != "passed"} <= skipped
     assert outcomes.keys() == CHECKS.keys()
 
