@@ -240,3 +240,17 @@ def test_each_rank_has_its_own_random_numbers(rank: int, monkeypatch: pytest.Mon
     loop._resumed = {"ranks": [{"random_state": "first"}, {"random_state": "second"}]}
     loop.restore_random_state()
     assert given == [(("first", "second")[rank], "a device")]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_the_version_is_unknown_an_epochs_end_is_a_boundary(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lightning_template.engine.loops.boundary.known_version", lambda: known)
+    seen = []
+
+    class Recorder(Boundary):
+        def on_boundary(self, trainer: Any, pl_module: Any, epoch_ended: bool, stops: bool) -> None:
+            seen.append((trainer, pl_module, epoch_ended, stops))
+
+    trainer, module = Any, Any
+    Recorder().on_train_epoch_end(trainer, module)  # type: ignore[arg-type]  # only handed on
+    assert seen == ([] if known else [(trainer, module, True, False)])
