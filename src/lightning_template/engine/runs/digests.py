@@ -202,5 +202,5 @@ def load_json(content: str | bytes) -> dict[str, Any]:
 
 
 def _digest_of(entries: Mapping[str, Any]) -> str:
-    plain = json.loads(json.dumps(entries))  # keys become texts, which can be sorted
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    sortable = json.loads(json.dumps(entries))  # keys become texts, which can be sorted
+    return hashlib.sha256(json.dumps(sortable, sort_keys=True).encode()).hexdigest()

@@ -10,7 +10,7 @@ from lightning_template.engine.process.errors import printable
 from lightning_template.engine.process.tables import table_text
 
 
-def plain(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value on one line."""
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_template.engine.cli.commands.parser import CommandParser
-from lightning_template.engine.cli.commands.printing import plain, print_json, print_lines, print_table
+from lightning_template.engine.cli.commands.printing import print_json, print_lines, print_table, value_text
 from lightning_template.engine.process.errors import printable
 from lightning_template.engine.runs import directories as runs
 from lightning_template.engine.runs.changes import changes
@@ -194,7 +194,7 @@ def _diff(run: Path, other: Path, as_json: bool) -> None:
         print_json({"config": in_config, "results": in_result})
         return
     rows = [["", str(run), str(other)]]
-    rows += [[key, *map(plain, values)] for part in (in_config, in_result) for key, values in part.items()]
+    rows += [[key, *map(value_text, values)] for part in (in_config, in_result) for key, values in part.items()]
     print_table(rows)
 
 
@@ -229,5 +229,5 @@ def _text(path: Path) -> str:
 
 def _lines(values: Mapping[str, Any]) -> str:
     return "".join(
-        f"{printable(key)}: {printable(plain(value))}\n" for key, value in values.items() if value is not None
+        f"{printable(key)}: {printable(value_text(value))}\n" for key, value in values.items() if value is not None
     )
