@@ -11,11 +11,9 @@ from torchmetrics import MetricCollection
 from lightning_template.engine.measures import Measures, per_stage
 from lightning_template.engine.tasks import TaskModule, build_optimizers, check_factories, save_plain_hyperparameters
 
-Batch = tuple[Tensor, Tensor]
-
 
 class SupervisedTask(TaskModule):
-    """Learns to map inputs to targets. A batch is a pair `(inputs, targets)` with samples along dimension 0.
+    """Learns to map inputs to targets: tensors `(N, ...)`, or what holds such, as dicts, dataclasses and graphs do.
 
     A subclass defines `configure_metrics`, and overrides other methods where it differs.
 
@@ -49,52 +47,54 @@ class SupervisedTask(TaskModule):
     def configure_metrics(self) -> MetricCollection:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
 
-    def check_shapes(self, outputs: Tensor, targets: Tensor) -> None:
+    def unpack(self, batch: Any) -> tuple[Any, Any]:
+        """Return inputs and targets of a batch; override it where that is no pair of both."""
+        return (batch[0], batch[1]) if isinstance(batch, (tuple, list)) and len(batch) == 2 else self.no_pair(batch)
+
+    def check_shapes(self, outputs: Any, targets: Any) -> None:
         """Raise a `ValueError` for shapes or dtypes that the loss would take though they do not belong together."""
 
-    def compute_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+    def compute_loss(self, outputs: Any, targets: Any) -> Tensor:
         """Return the loss of a batch, a scalar."""
         return self.loss(outputs, targets)  # type: ignore[no-any-return]
 
-    def predict(self, outputs: Tensor) -> Tensor:
+    def predict(self, outputs: Any) -> Any:
         """Turn the network's outputs into predictions `(N, ...)` as metrics and people read them."""
         return outputs
 
-    def prediction_columns(self, outputs: Tensor) -> dict[str, Tensor]:
+    def prediction_columns(self, outputs: Any) -> dict[str, Any]:
         """Return what `predict` writes to a table: for each column its name and values `(N,)` or `(N, num_values)`."""
         return {"value": self.predict(outputs)}
 
-    def figures(self, inputs: Tensor, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
+    def figures(self, inputs: Any, predictions: Any, targets: Any) -> dict[str, Any]:
         """Return matplotlib figures or numbers for the dashboard by title, made of the first validation batch."""
         return {}
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Any) -> Any:
         """Map inputs `(N, ...)` to the network's outputs `(N, ...)`."""
-        return self.network(inputs)  # type: ignore[no-any-return]
+        return self.network(inputs)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch; Lightning differentiates it and steps the optimizer."""
         loss, _ = self._measure(batch, self.train_measures)
         self.log("train/loss_step", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def validation_step(self, batch: Any, batch_idx: int) -> Any:
         """Measure a batch of the validation set, and return the outputs, from which callbacks draw figures."""
         return self._measure(batch, self.val_measures)[1]
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Any, batch_idx: int) -> None:
         """Measure a batch of the test set."""
         self._measure(batch, self.test_measures)
 
-    def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> dict[str, Tensor]:
-        """Return the prediction table's columns for a batch `(inputs, targets)`, or for inputs alone."""
-        if isinstance(batch, Tensor):
-            return self.prediction_columns(self(batch))
-        inputs, targets = batch
-        return self.prediction_columns(self(inputs)) | {"target": targets}
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Return the prediction table's columns for a batch, whose targets may be None, or for a tensor of inputs."""
+        inputs, targets = (batch, None) if isinstance(batch, Tensor) else self.unpack(batch)
+        return self.prediction_columns(self(inputs)) | ({} if targets is None else {"target": targets})
 
-    def _measure(self, batch: Batch, measures: Measures) -> tuple[Tensor, Tensor]:
-        inputs, targets = batch
+    def _measure(self, batch: Any, measures: Measures) -> tuple[Tensor, Any]:
+        inputs, targets = self.unpack(batch)
         outputs = self(inputs)
         self.check_shapes(outputs, targets)
         loss = self.compute_loss(outputs, targets)

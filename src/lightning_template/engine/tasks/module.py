@@ -1,7 +1,7 @@
 """The LightningModule that bases of tasks derive from."""
 
 from abc import ABC
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 from lightning.pytorch import LightningModule
 
@@ -42,3 +42,15 @@ class TaskModule(LightningModule, ABC):
         except RuntimeError:
             return
         super().log(*args, **kwargs)
+
+    def no_pair(self, batch: Any) -> NoReturn:
+        """Refuse a batch that is no pair of inputs and targets.
+
+        Raises:
+            ValueError: In any case.
+        """
+        number = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
+        raise ValueError(
+            f"a batch is a {type(batch).__name__}{number}, not a pair of inputs and targets: define "
+            f"`unpack(self, batch)` in {type(self).__name__}, which returns both"
+        )
