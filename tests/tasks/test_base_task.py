@@ -423,3 +423,26 @@ def test_other_values_are_not_plain(value: object) -> None:
     assert not is_plain(value)
     assert not is_plain([{"a": (value,)}])
     assert plain_values({"odd": value, "size": 1}) == {"size": 1}
+
+
+def test_a_checkpoint_of_objects_says_what_to_pass(tmp_path: Path) -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(make_task(), make_line())
+    trainer.save_checkpoint(path := tmp_path / "task.ckpt")
+    with pytest.raises(TypeError, match=r"\.load_from_checkpoint\(path, network=\.\.\., loss=\.\.\.\)") as one:
+        MinimalTask.load_from_checkpoint(path)
+    assert "\n" not in str(one.value)
+    with pytest.raises(TypeError, match=r"load_from_checkpoint\(path, loss=\.\.\., network=\.\.\.\)$"):
+        MinimalTask.load_from_checkpoint(path, network=MLP(1, [4], 1))
+    with pytest.raises(TypeError, match="cannot be called on an instance"):
+        make_task().load_from_checkpoint(path)
+
+
+def test_a_task_for_inference_needs_no_optimizer(tmp_path: Path) -> None:
+    task = MinimalTask(MLP(1, [4], 1), nn.MSELoss())
+    trainer = make_trainer(max_epochs=1, default_root_dir=tmp_path)
+    assert trainer.validate(task, make_line(), verbose=False)[0]["val/loss"] > 0
+    with pytest.raises(ValueError, match=r"^training needs an `optimizer`, and the task has none: give") as one:
+        make_trainer(max_epochs=1, default_root_dir=tmp_path).fit(task, make_line())
+    assert "\n" not in str(one.value)
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ class SupervisedTask(TaskModule):
     Args:
         network: Maps a batch of inputs `(N, ...)` to outputs `(N, ...)`.
         loss: Maps outputs and targets to a scalar, their mean over the batch.
-        optimizer: Makes the optimizer from the parameters to train.
+        optimizer: Makes the optimizer from the parameters to train; only `fit` needs it.
         lr_scheduler: Makes the schedule from the optimizer; a `total_steps` not given is the length of the run.
         lr_scheduler_interval: Whether the schedule steps after each epoch or after each optimizer step.
     """
@@ -32,7 +32,7 @@ class SupervisedTask(TaskModule):
         self,
         network: nn.Module,
         loss: nn.Module,
-        optimizer: OptimizerCallable,
+        optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
     ) -> None:

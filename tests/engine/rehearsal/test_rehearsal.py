@@ -4,6 +4,7 @@ import functools
 import gc
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from torchmetrics import MeanAbsoluteError, MetricCollection
 
+from conftest import Command
 from lightning_template.datamodules import InMemoryDataModule
 from lightning_template.engine.rehearsal import Rehearsal, callback
 from lightning_template.tasks import ClassificationTask, RegressionTask, SupervisedTask
@@ -475,3 +477,12 @@ def test_a_plateau_schedule_without_its_quantity_is_refused() -> None:
     task.network.requires_grad_(True)
     with pytest.raises(ValueError, match=r"`monitor` of ReduceLROnPlateau .* got val/los"):
         trainer(Rehearsal(), Stop()).fit(task, Squares())
+
+
+def test_a_fit_without_an_optimizer_leaves_nothing(command: Command) -> None:
+    task = ["--model=lightning_template.tasks.RegressionTask", "--model.loss=torch.nn.MSELoss"]
+    task += ["--model.network=torch.nn.Linear", "--model.network.in_features=1", "--model.network.out_features=1"]
+    result = command("fit", *task, "--data=lightning_template.datamodules.LineDataModule", "--trainer.accelerator=cpu")
+    assert (result.status, result.err.count("\n")) == (2, 1), result.err
+    assert "training needs an `optimizer`, and the task has none" in result.err
+    assert list(Path().iterdir()) == []

@@ -22,7 +22,6 @@ PLATEAU = torch.optim.lr_scheduler.ReduceLROnPlateau(OPTIMIZER)
     [
         ({"optimizer": OPTIMIZER}, r"`optimizer` must be a function that makes one, such as functools.partial\("),
         ({"optimizer": "sgd"}, "`optimizer` must be a function .*, got 'sgd'"),
-        ({"optimizer": None}, "`optimizer` must be a function .*, got None"),
         ({"optimizer": SGD, "lr_scheduler": SCHEDULE}, "`lr_scheduler` must be a function .*StepLR, step_size=10"),
         ({"optimizer": SGD, "lr_scheduler": PLATEAU}, "`lr_scheduler` must be a function"),
         ({"optimizer": SGD, "lr_scheduler": 0.1}, "`lr_scheduler` must be a function .*, got 0.1"),

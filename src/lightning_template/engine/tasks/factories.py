@@ -18,15 +18,15 @@ RATES = ("lr", "max_lr", "base_lr", "min_lr", "eta_min")
 
 
 def check_factories(optimizer: object, lr_scheduler: object) -> None:
-    """Check the functions that make a task's optimizer and, unless it is None, its schedule, see `check_factory`."""
-    check_factory("optimizer", optimizer)
-    if lr_scheduler is not None:
-        check_factory("lr_scheduler", lr_scheduler)
+    """Check the functions that make a task's optimizer and its schedule, where they are not None."""
+    for name, factory in (("optimizer", optimizer), ("lr_scheduler", lr_scheduler)):
+        if factory is not None:
+            check_factory(name, factory)
 
 
 def build_optimizers(
     task: TaskModule,
-    optimizer: OptimizerCallable,
+    optimizer: OptimizerCallable | None,
     lr_scheduler: LRSchedulerCallable | None,
     interval: Literal["epoch", "step"],
 ) -> OptimizerLRScheduler:
@@ -39,8 +39,13 @@ def build_optimizers(
         interval: Whether the schedule steps after each epoch or after each optimizer step.
 
     Raises:
-        ValueError: If a factory refuses its arguments, see `build_lr_scheduler`.
+        ValueError: If there is no optimizer, or a factory refuses its arguments, see `build_lr_scheduler`.
     """
+    if optimizer is None:
+        raise ValueError(
+            "training needs an `optimizer`, and the task has none: give `model.optimizer` in YAML, such as "
+            "torch.optim.Adam, or in Python functools.partial(torch.optim.Adam, lr=1e-3)"
+        )
     made = build_optimizer(optimizer, (weight for weight in task.parameters() if weight.requires_grad))
     if lr_scheduler is None:
         return made

@@ -1,12 +1,17 @@
 """The LightningModule that bases of tasks derive from."""
 
+import re
 from abc import ABC
-from typing import Any, ClassVar, Literal, NoReturn
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, NoReturn, Self
 
 from lightning.pytorch import LightningModule
 
 from lightning_template.engine.measures import Measures
 from lightning_template.engine.tasks.hooks import complete_hooks
+
+_method_of_class: Callable[[Callable[..., Any]], Any] = type(vars(LightningModule)["load_from_checkpoint"])
+"""Lightning's kind of class method: where it is called on an instance, whose weights would stay, it raises an error."""
 
 
 class TaskModule(LightningModule, ABC):
@@ -28,6 +33,25 @@ class TaskModule(LightningModule, ABC):
         for base in cls.__mro__[1:]:
             if base is TaskModule or TaskModule in base.__bases__:
                 complete_hooks(cls, base)
+
+    @_method_of_class
+    def load_from_checkpoint(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: N805
+        """Return a task with the weights of a checkpoint, as Lightning does.
+
+        Raises:
+            TypeError: If the checkpoint does not hold all arguments of the constructor: it holds no objects.
+        """
+        try:
+            return super().load_from_checkpoint(*args, **kwargs)
+        except TypeError as error:
+            if not re.search(r"__init__\(\) missing \d+ required", str(error)):
+                raise
+            names = re.findall(r"'(\w+)'", str(error))
+            given = ", ".join(f"{name}=..." for name in [*names, *kwargs])
+            raise TypeError(
+                f"the checkpoint holds plain values alone, and {cls.__name__} was made with objects: give them again, "
+                f"{cls.__name__}.load_from_checkpoint(path, {given})"
+            ) from error
 
     def setup(self, stage: str) -> None:
         """Discard what an interrupted run has left in the measures."""
