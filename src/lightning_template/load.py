@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser
 
 from lightning_template.engine.callbacks.data_digests import change_of_data, describe_data
 from lightning_template.engine.cli.command_line import read_config
+from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.process.errors import shorten
 from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
@@ -26,7 +26,7 @@ def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule]
     Raises:
         ValueError: If it is no such file, or a constructor refuses its arguments.
     """
-    parser = LightningArgumentParser(exit_on_error=False)
+    parser = TemplateParser(exit_on_error=False)
     parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
     parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
     config = read_config(Path(path))

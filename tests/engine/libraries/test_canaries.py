@@ -36,6 +36,7 @@ from torchmetrics import CatMetric, MeanMetric, Metric
 
 from lightning_template.engine import libraries
 from lightning_template.engine.libraries import (
+    jsonargparse_private,
     lightning_loops,
     tensorboard_private,
     torch_private,
@@ -236,6 +237,21 @@ def counts_updates() -> bool:
     return metric.update_count == 3 and metric.update_called
 
 
+def leaves_out() -> bool:
+    class Net(nn.Module):
+        def __init__(self, size: int, other: int, width: int = 3) -> None: ...
+
+    class Parser(jsonargparse_private.SignatureParser):
+        def may_be_left_out(self, owner: object, name: str, kind: object) -> bool:
+            return (owner, name, kind) == (Net, "size", int)
+
+    parser = Parser(exit_on_error=False)
+    parser.add_class_arguments(Net)
+    if parser.left_out != {"size"}:
+        return False
+    return bool(parser.parse_object({"other": 2}).as_dict() == {"size": None, "other": 2, "width": 3})
+
+
 def writes_through_wrapper(folder: Path) -> bool:
     writer: Any = SummaryWriter(folder)
     written: list[Any] = []
@@ -245,6 +261,13 @@ def writes_through_wrapper(folder: Path) -> bool:
     writer.add_scalar("a", 1.0)
     writer.close()
     return len(written) == 2 and written[1] == "closed" and tensorboard_private.is_writer(thread)
+
+
+def leave_parameter(parser: Any, container: Any, nested_key: Any, param: Any, added_args: Any, **kwargs: Any) -> None:
+    """Add a parameter as jsonargparse does, with its own default."""
+    super(jsonargparse_private.SignatureParser, parser)._add_signature_parameter(
+        container, nested_key, param, added_args, **kwargs
+    )
 
 
 class Renamed(event_file_writer._AsyncWriterThread):  # type: ignore[misc]
@@ -400,6 +423,11 @@ OTHERS = [
             exchanged(torchmetrics_private, "BESIDE_STATES", ()),
         )
         for kind in (MeanMetric, CatMetric)
+    ),
+    Assumption(
+        "parsers add each parameter of a signature in `_add_signature_parameter`, which takes a `default`",
+        leaves_out,
+        exchanged(jsonargparse_private.SignatureParser, "_add_signature_parameter", leave_parameter),
     ),
     Assumption("a metric counts updates in `_update_count`", counts_updates, exchanged(Metric, "update_count", 0)),
     Assumption(

@@ -19,6 +19,7 @@ from lightning_template.engine.callbacks.optimizer_options import OptimizerOptio
 from lightning_template.engine.cli.command_line import CommandLine, read_config
 from lightning_template.engine.cli.construction import Construction
 from lightning_template.engine.cli.options import add_options, add_options_of
+from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.cli.resume import check_changes, check_weights
 from lightning_template.engine.cli.saved_config import config_files
 from lightning_template.engine.cli.terminal import quieten
@@ -69,6 +70,7 @@ class TemplateCLI(CommandLineWins):
             auto_configure_optimizers=False,
             save_config_callback=None,
             seed_everything_default=0,
+            parser_class=TemplateParser,
             load_from_checkpoint_support=not known_version(),  # otherwise `Construction` does what it would do
             parser_kwargs=PARSER_OPTIONS | {name: dict(PARSER_OPTIONS) for name in self.subcommands()},
         )
