@@ -4,10 +4,12 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import lightning_template
 from conftest import ROOT
 from private_access import private_accesses
 
@@ -20,7 +22,7 @@ READ = {
     "callbacks": {"engine.callbacks", "engine.dashboard", "engine.prediction"},
     "load": {"torch", "jsonargparse", "lightning", "engine.callbacks", "engine.cli", "engine.process", "engine.runs"},
     "__main__": {"engine.cli"},
-    "__init__": set(),
+    "__init__": {"callbacks", "datamodules", "load", "networks", "tasks", "testing", "transforms"},
 }
 """What people read and extend, and what each room of it may know besides itself and the standard library."""
 INSIDE = {
@@ -219,3 +221,30 @@ main()
 sys.exit(any(name in sys.modules for name in ("torch", "lightning", "jsonargparse", "numpy")))
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("room", sorted(READ["__init__"]))
+def test_the_package_has_the_public_names_of_each_room(room: str) -> None:
+    """A new task, network or datamodule has its name in `_ROOMS` of `lightning_template/__init__.py` too."""
+    module = import_module(f"lightning_template.{room}")
+    assert set(lightning_template._ROOMS[room]) == set(module.__all__)
+    assert all(getattr(lightning_template, name) is getattr(module, name) for name in module.__all__)
+    assert {room, *module.__all__} <= set(dir(lightning_template))
+    stars = [name for name in imports(PACKAGE / "__init__.py") if name == f"{room}.*"]
+    assert len(stars) == 1  # what type checkers see
+
+
+def test_a_name_that_is_not_there_is_an_error() -> None:
+    assert not hasattr(lightning_template, "ClassificationTusk")
+    with pytest.raises(ImportError, match="cannot import name 'ClassificationTusk' from 'lightning_template'"):
+        from lightning_template import ClassificationTusk  # type: ignore[attr-defined]  # noqa: F401
+
+
+def test_names_are_there_before_torch_is_imported() -> None:
+    code = """
+import sys, lightning_template
+names = dir(lightning_template)
+assert {"ClassificationTask", "load_run", "tasks", "__version__"} <= set(names)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

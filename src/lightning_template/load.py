@@ -14,6 +14,8 @@ from lightning_template.engine.process.errors import shorten
 from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
 
+__all__ = ["load_config", "load_run"]
+
 _logger = logging.getLogger("lightning_template")
 
 
