@@ -2,8 +2,9 @@
 
 from lightning_template.engine.files import fashion_mnist_files
 from lightning_template.engine.files.array_file import ArrayFile
+from lightning_template.engine.files.array_samples import ArraySamples, Layout, digests_of_arrays
 from lightning_template.engine.files.class_folders import ClassFolders
-from lightning_template.engine.files.data_files import DataDigest, digest_of_archive, digest_of_file
+from lightning_template.engine.files.data_files import DataDigest, digest_of_file
 from lightning_template.engine.files.image_files import ImageFiles
 from lightning_template.engine.files.image_samples import image_samples
 from lightning_template.engine.files.readers import FileReader, ImageReader, InputsOfFiles, OneFileReader
@@ -13,19 +14,21 @@ from lightning_template.engine.files.table_samples import TableSamples, check_co
 
 __all__ = [
     "ArrayFile",
+    "ArraySamples",
     "ClassFolders",
     "DataDigest",
     "FileReader",
     "ImageFiles",
     "ImageReader",
     "InputsOfFiles",
+    "Layout",
     "OneFileReader",
     "TableFile",
     "TableInputs",
     "TableSamples",
     "check_columns",
-    "digest_of_archive",
     "digest_of_file",
+    "digests_of_arrays",
     "fashion_mnist_files",
     "image_samples",
 ]

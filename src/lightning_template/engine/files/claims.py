@@ -6,8 +6,11 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+
+from lightning_template.engine.files.data_files import check_regular
 
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -41,16 +44,54 @@ def _check_part(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     if path.suffix != ".npz" or not info.filename.endswith(".npy"):
         return
     with archive.open(info) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            shape, _, dtype = _READERS[version](file)
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path}, array {name!r} cannot be read: {error}") from error
-        claimed, held = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
+        _check_header(f"{path}, array {name!r}", file, info.file_size)
+
+
+def check_array_claims(path: Path) -> None:
+    """Check that the array of a `.npy` file is as large as it claims.
+
+    Raises:
+        ValueError: If it claims another size than it has, or holds Python objects.
+    """
+    with path.open("rb") as file:
+        _check_header(str(path), file, path.stat().st_size)
+
+
+def claimed_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a `.npz` file by their names, without reading more than their headers."""
+    shapes = {}
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            if info.filename.endswith(".npy"):
+                with archive.open(info) as file:
+                    shapes[info.filename.removesuffix(".npy")] = _header(path.name, file)[0]
+    return shapes
+
+
+def claimed_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of the array of a `.npy` file, without reading more than its header."""
+    check_regular(path)
+    with path.open("rb") as file:
+        return _header(str(path), file)[0]
+
+
+def _header(where: str, file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    try:
+        version = np.lib.format.read_magic(file)
+        shape, _, dtype = _READERS[version](file)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{where} cannot be read: {error}") from error
+    return shape, dtype
+
+
+def _check_header(where: str, file: IO[bytes], size: int) -> None:
+    shape, dtype = _header(where, file)
+    claimed, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if dtype.hasobject:
-        raise ValueError(f"{path}, array {name!r} must hold real numbers, got Python objects, which can run code")
+        hint = "; for text, save `array.astype(str)`"
+        raise ValueError(f"{where} must hold real numbers, got Python objects, which can run code{hint}")
     if claimed != held or min(shape, default=0) < 0:
-        raise ValueError(f"{path}, array {name!r} claims shape {shape} of {dtype}, {claimed} bytes, but holds {held}")
+        raise ValueError(f"{where} claims shape {shape} of {dtype}, {claimed} bytes, but holds {held}")
 
 
 def _check_fits(path: Path, name: str, num_bytes: int) -> None:
