@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.prediction.columns import named_columns
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict
 from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
 
@@ -100,12 +101,8 @@ class PredictionWriter(Callback):
         """
         if self._part is None:
             return
-        if not isinstance(outputs, dict) or not all(isinstance(column, Tensor) for column in outputs.values()):
-            raise ValueError(
-                f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}"
-            )
         datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-        columns = _named_columns(outputs, getattr(datamodule, "class_names", None) or ())
+        columns = named_columns(outputs, getattr(datamodule, "class_names", None) or ())
         num_rows = len(next(iter(columns.values())))
         rows = range(self._num_rows, self._num_rows + num_rows)
         first: dict[str, Any] = {"index": list(rows)}
@@ -160,21 +157,6 @@ def _open(path: Path, kind: str, table: "Table") -> Any:
     from pyarrow.csv import CSVWriter
 
     return CSVWriter(path, table.schema)
-
-
-def _named_columns(outputs: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, Any]:
-    """Split tensors `(N, num_values)` into columns, named after classes or numbered, and name classes."""
-    columns: dict[str, Any] = {}
-    for name, values in outputs.items():
-        table = values.cpu().flatten(1) if values.ndim > 1 else values.cpu().unsqueeze(1)
-        if table.dtype == torch.bfloat16:  # numpy has none
-            table = table.float()
-        parts = class_names if len(class_names) == table.shape[1] else range(table.shape[1])
-        for part, column in zip(parts, table.T, strict=True):
-            columns[name if table.shape[1] == 1 else f"{name}_{part}"] = column.numpy()
-        if values.ndim == 1 and not values.is_floating_point() and 0 <= values.min() <= values.max() < len(class_names):
-            columns[f"{name}_name"] = [class_names[index] for index in values.tolist()]
-    return columns
 
 
 def _without_formulas(columns: Mapping[str, Any]) -> dict[str, Any]:
