@@ -16,7 +16,7 @@ from private_access import private_accesses
 PACKAGE = ROOT / "src" / "lightning_template"
 READ = {
     "networks": {"torch"},
-    "tasks": {"torch", "torchmetrics", "lightning", "engine.measures", "engine.tasks"},
+    "tasks": {"torch", "torchmetrics", "lightning", "engine.drawing", "engine.measures", "engine.tasks"},
     "transforms": {"torch"},
     "datamodules": {"torch", "lightning", "numpy", "transforms", "engine.batches", "engine.files"},
     "callbacks": {"engine.callbacks", "engine.dashboard", "engine.prediction"},
@@ -33,13 +33,14 @@ INSIDE = {
     "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.process"},
     "engine.measures": {"torch", "torchmetrics"},
     "engine.tasks": {"torch", "lightning", "engine.measures"},
+    "engine.drawing": {"torch", "matplotlib"},
     "engine.batches": {"torch", "numpy"},
     "engine.files": {"torch", "torchvision", "numpy", "filelock", "pyarrow", "PIL", "engine.batches", "engine.runs"},
     "engine.runs": {"torch", "lightning", "engine.process"},
     "engine.callbacks": {"torch", "torchmetrics", "lightning", "tqdm", "filelock", "yaml"}
     | {"engine.loops", "engine.process", "engine.runs"},
     "engine.dashboard": {"torch", "torchmetrics", "lightning", "matplotlib", "yaml"}
-    | {"engine.callbacks", "engine.loops", "engine.runs"},
+    | {"engine.callbacks", "engine.drawing", "engine.loops", "engine.runs"},
     "engine.prediction": {"torch", "lightning", "pyarrow"}
     | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.runs"},
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}

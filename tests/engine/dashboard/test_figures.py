@@ -258,8 +258,8 @@ def test_each_figure_can_be_switched_off(name: str, shown: Recorder, monkeypatch
     everything = {"own/figure", "own/number"}.union(*(titles for _, titles in SWITCHES.values()))
     for plot in ("confusion_matrix", "class_accuracy", "calibration"):
         monkeypatch.setattr(plots, plot, lambda *_: "drawn")
-    for picture in ("images", "filters"):
-        monkeypatch.setattr(pictures, picture, lambda *_: "drawn")
+    monkeypatch.setattr(pictures, "images", lambda *_: "drawn")
+    monkeypatch.setattr(figures, "tiles", lambda *_: "drawn")
     value, titles = SWITCHES[name]
     draw(shown, Known(), Images(), **{name: value})
     assert {*shown.figures, *shown.scalars, *shown.curves} == everything - titles

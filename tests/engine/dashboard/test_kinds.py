@@ -67,13 +67,6 @@ def test_numbers_are_one_for_each_sample(predictions: torch.Tensor, targets: tor
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((2, 1, 4, 4), True), ((2, 3, 4, 4), True), ((2, 2, 4, 4), False), ((1, 4, 4), False)]
-)
-def test_images_are_grey_or_coloured(shape: tuple[int, ...], expected: bool) -> None:
-    assert kinds.are_images(torch.zeros(shape)) == expected
-
-
-@pytest.mark.parametrize(
     ("names", "expected"),
     [
         (["a", "b", "c"], ["a", "b", "c"]),

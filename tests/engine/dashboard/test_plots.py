@@ -9,6 +9,7 @@ from sklearn.metrics import confusion_matrix
 from torch import Tensor
 
 from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.drawing import tiles
 
 NAMES = ["a", "b", "c", "d"]
 
@@ -194,7 +195,7 @@ def test_few_images_of_two_classes() -> None:
 @pytest.mark.parametrize("shape", [(13, 1, 2, 3), (5, 3, 3, 3)])
 def test_filters_of_grey_and_colour(shape: tuple[int, ...]) -> None:
     weights = torch.randn(*shape)
-    figure = pictures.filters(weights)
+    figure = tiles(weights)
     images = shown_images(figure)
     for (_, _, pixels), weight in zip(images, weights, strict=True):
         np.testing.assert_allclose(pixels, scaled(weight), atol=1e-6)
@@ -296,7 +297,7 @@ def test_figures_have_room_for_their_labels(number: int) -> None:
     assert inches(plots.calibration(predictions, targets)) == (4.5, 5.5, 0.8, 0.7, 0.2, 0.4)
     assert inches(plots.regression(x, x, x, {})) == (6, 6, 1.3, 0.7, 0.2, 0.4)
     assert inches(plots.curve(x, x)) == (6, 4, 1.3, 0.7, 0.2, 0.4)
-    assert inches(pictures.filters(torch.randn(30, 1, 3, 3)))[:2] == (8.4, 2.1)
+    assert inches(tiles(torch.randn(30, 1, 3, 3)))[:2] == (8.4, 2.1)
     for known, lines in ((targets, 4), (None, 3)):  # an image is 1.7 inches wide, a line a tenth of that
         figure = pictures.images(torch.randn(number, 1, 3, 3), predictions, known, names)
         columns, rows = min(4, number), -(-number // 4)

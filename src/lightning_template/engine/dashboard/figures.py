@@ -12,7 +12,6 @@ from lightning_template.engine.callbacks.observer import Observer, untouched
 from lightning_template.engine.callbacks.tensorboard import experiments
 from lightning_template.engine.dashboard import pictures, plots
 from lightning_template.engine.dashboard.kinds import (
-    are_images,
     are_numbers,
     class_names,
     is_classification,
@@ -20,6 +19,7 @@ from lightning_template.engine.dashboard.kinds import (
     probabilities,
 )
 from lightning_template.engine.dashboard.projector import project
+from lightning_template.engine.drawing import are_images, tiles
 from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped
 
 Drawing = tuple[str, Callable[[], Any]]
@@ -163,7 +163,7 @@ class Figures(Observer):
         layer = next((module for module in pl_module.modules() if isinstance(module, nn.Conv2d | nn.Linear)), None)
         if self.filters and isinstance(layer, nn.Conv2d) and are_images(layer.weight):
             weight = layer.weight
-            yield "first layer", lambda: pictures.filters(weight.detach().float().cpu())
+            yield "first layer", lambda: tiles(weight.detach().float().cpu())
 
     def _of_classes(self, trainer: Trainer, stage: str) -> Iterator[Drawing]:
         assert self._first is not None

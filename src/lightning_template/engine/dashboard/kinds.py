@@ -36,11 +36,6 @@ def probabilities(predictions: Tensor) -> Tensor:
     return torch.stack([1 - predictions, predictions], dim=1) if predictions.ndim == 1 else predictions
 
 
-def are_images(inputs: Tensor) -> bool:
-    """Tell whether inputs are grey or coloured images."""
-    return inputs.ndim == 4 and inputs.shape[1] in (1, 3)
-
-
 def class_names(trainer: Trainer, number: int) -> list[str]:
     """Return the datamodule's names of classes, or their numbers."""
     names = known_names(trainer)

@@ -8,28 +8,13 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities.plot import plot_confusion_matrix
 
+from lightning_template.engine.drawing import bars, figure_of_axes
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NUM_BINS = 15
 """Number of bins of confidence, as Guo et al. 2017, 'On calibration of modern neural networks', have them."""
-
-
-def _figure(
-    width: float, height: float, rows: int = 1, left: float = 1.3, bottom: float = 0.7
-) -> tuple["Figure", list["Axes"]]:
-    """Return a figure of that many inches, `left` and `bottom` of them beside and below the axes, and its axes.
-
-    It is white, so that it can be read on a dark page too.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), facecolor="white", dpi=100)
-    axes = list(figure.subplots(rows, squeeze=False).flat)
-    # matplotlib's own layout engines take longer than the drawing; room for tick labels of words
-    figure.subplots_adjust(left / width, bottom / height, 1 - 0.2 / width, 1 - 0.4 / height, hspace=0.3)
-    return figure, axes
 
 
 def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
@@ -40,7 +25,7 @@ def confusion_matrix(rates: Tensor, names: Sequence[str]) -> "Figure":
         names: Name of each class.
     """
     size = min(16.0, 3 + 0.4 * len(names))
-    figure, (axes,) = _figure(size + 0.3, size, left=1.4, bottom=1.5)
+    figure, (axes,) = figure_of_axes(size + 0.3, size, left=1.4, bottom=1.5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torchmetrics 1.9 hands matplotlib tensors
         plot_confusion_matrix(rates, ax=axes, add_text=False, labels=list(names), cmap="Blues")
@@ -77,12 +62,7 @@ def class_accuracy(rates: Tensor, names: Sequence[str]) -> "Figure":
         rates: As `confusion_rates` returns them.
         names: Name of each class.
     """
-    right, order = rates.diagonal().sort(descending=True)
-    figure, (axes,) = _figure(5, 1 + 0.32 * len(names))
-    bars = axes.barh([names[index] for index in order.tolist()], right.tolist(), color="tab:blue")
-    axes.bar_label(bars, fmt="%.3f", padding=3)
-    axes.set(xlabel="share predicted right", xlim=(0, 1.12))
-    return figure
+    return bars(rates.diagonal(), names, "share predicted right")
 
 
 def calibration_error(predictions: Tensor, targets: Tensor) -> float:
@@ -116,7 +96,7 @@ def calibration(predictions: Tensor, targets: Tensor) -> "Figure":
     """
     counts, shares, confidences = _bins(predictions, targets)
     error = calibration_error(predictions, targets)
-    figure, (above, below) = _figure(4.5, 5.5, rows=2, left=0.8)
+    figure, (above, below) = figure_of_axes(4.5, 5.5, rows=2, left=0.8)
     edges = [(number + 0.5) / NUM_BINS for number in range(NUM_BINS)]
     above.bar(edges, shares.tolist(), 0.9 / NUM_BINS, color="tab:blue", label="share that is right")
     means = confidences[counts > 0].tolist()
@@ -158,7 +138,7 @@ def regression(
         known: Found and true value of parameters whose truth is known.
     """
     predictions, targets = predictions.flatten(), targets.flatten()
-    figure, (above, below) = _figure(6, 6, rows=2)
+    figure, (above, below) = figure_of_axes(6, 6, rows=2)
     if inputs[0].numel() == 1:
         x, order = inputs.flatten().sort()
         predictions, targets = predictions[order], targets[order]
@@ -186,7 +166,7 @@ def curve(inputs: Tensor, predictions: Tensor) -> "Figure":
         inputs: Inputs of one number each, `(N, ...)`.
         predictions: Predictions `(N,)` or `(N, 1)`.
     """
-    figure, (axes,) = _figure(6, 4)
+    figure, (axes,) = figure_of_axes(6, 4)
     x, order = inputs.flatten().sort()
     axes.plot(x, predictions.flatten()[order], ".-", color="tab:blue")
     axes.set(xlabel="input", ylabel="prediction")

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from lightning_template.engine.callbacks.observer import untouched
 from lightning_template.engine.callbacks.tensorboard import experiments
-from lightning_template.engine.dashboard.kinds import are_images, known_names, pair
+from lightning_template.engine.dashboard.kinds import known_names, pair
+from lightning_template.engine.drawing import are_images
 
 
 def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> None:
