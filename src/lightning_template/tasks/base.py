@@ -7,6 +7,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
+from torchmetrics.wrappers import MultitaskWrapper
 
 from lightning_template.engine.measures import Measures, per_stage
 from lightning_template.engine.tasks import TaskModule, build_optimizers, check_factories, save_plain_hyperparameters
@@ -44,7 +45,7 @@ class SupervisedTask(TaskModule):
         self.train_measures, self.val_measures, self.test_measures = per_stage(self.configure_metrics(), self.predict)
 
     @abstractmethod
-    def configure_metrics(self) -> MetricCollection:
+    def configure_metrics(self) -> MetricCollection | MultitaskWrapper:
         """Return what to measure; each metric is fed `(predict(outputs), targets)` and logged as `stage/name`."""
 
     def unpack(self, batch: Any) -> tuple[Any, Any]:

@@ -358,7 +358,6 @@ UNSURE: dict[str, Callable[[], bool]] = {
     "a hook of the network": lambda: goes_on(hooked(), Images()),
     "a stream": lambda: goes_on(narrow(), Foreign(Stream())),
     "a data set for workers": lambda: goes_on(narrow(), Foreign(Unpicky())),
-    "batches that are no pairs": lambda: goes_on(narrow(), Foreign([{"x": torch.zeros(3)}] * 8)),
     "a sampler of somebody's": lambda: goes_on(narrow(), Foreign(sampler=[0] * 8)),
     "another's module": lambda: goes_on(Boring(0.1), Foreign([torch.zeros(7)] * 8)),
     "a monitor of a stream": lambda: goes_on(

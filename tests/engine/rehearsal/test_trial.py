@@ -57,7 +57,7 @@ class Batches:
         self.given = batch
 
     def batch(self, size: int) -> Any:
-        return self.given or (torch.randn(size, 3), torch.arange(size) % 4)
+        return (torch.randn(size, 3), torch.arange(size) % 4) if self.given is None else self.given
 
 
 def trainer_of(*callbacks: Callback, **fields: Any) -> Any:
@@ -141,10 +141,72 @@ def test_an_error_that_the_run_would_have_is_told(error: Exception, expected: st
         assert str(raised.value) == expected
 
 
-@pytest.mark.parametrize("batch", [(torch.zeros(8, 3), "words"), ("words", torch.zeros(8)), torch.zeros(8, 3), [1]])
-def test_other_batches_than_pairs_are_left_to_the_run(batch: Any) -> None:
-    assert rehearse(task_of(), batch=batch) == set()
-    assert not SEEN
+NO_PAIR = r"^a batch is a {}, not a pair of inputs and targets: define `unpack\(self, batch\)` in Classifica"
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [
+        (torch.zeros(8, 3), NO_PAIR.format("Tensor")),
+        ([1], NO_PAIR.format("list of 1")),
+        ((1, 2, 3), NO_PAIR.format("tuple of 3")),
+        ({"x": torch.zeros(8, 3)}, NO_PAIR.format("dict")),
+        (("words", torch.zeros(8)), "^`model.network` does not take inputs str: linear"),
+        ((torch.zeros(8, 3), "words"), "^`network` must return outputs of shape"),
+        (
+            ({"x": torch.zeros(8, 3)}, "y"),
+            r"^`model.network` does not take inputs {x: torch.float32 of shape \(8, 3\)}",
+        ),
+    ],
+)
+def test_a_batch_that_the_task_does_not_take_is_named(batch: Any, expected: str) -> None:
+    with pytest.raises(ValueError, match=expected):
+        rehearse(task_of(), batch=batch)
+
+
+def unpacked(function: Any) -> Any:
+    return task_of(type("Own", (ClassificationTask,), {"unpack": lambda self, batch: function(batch)}))
+
+
+@pytest.mark.parametrize(
+    ("unpack", "expected"),
+    [
+        (lambda batch: (batch["x"], batch["z"]), r"`Own.unpack` does not take a batch {.*}: no key 'z'"),
+        (lambda batch: (batch.x, batch.y), r"`Own.unpack` .*: 'dict' object has no attribute 'x'"),
+        (lambda batch: (batch[0], batch[1]), r"`Own.unpack` .*: no key 0"),
+        (lambda batch: batch["x"], r"`Own.unpack` .*: it must return inputs and targets, got torch.float32 of shape"),
+        (lambda batch: (batch, batch["y"]), r"`model.network` does not take inputs {x: .*, y: .*}: linear"),
+    ],
+)
+def test_a_wrong_hook_is_named(unpack: Any, expected: str) -> None:
+    batch = {"x": torch.zeros(8, 3), "y": torch.zeros(8).long()}
+    with pytest.raises(ValueError, match=expected):
+        rehearse(unpacked(unpack), batch=batch)
+    assert rehearse(unpacked(lambda batch: (batch["x"], batch["y"])), batch=batch)
+
+
+class Heads(nn.Linear):
+    def forward(self, inputs: Tensor) -> Any:
+        return {"logits": super().forward(inputs)}
+
+
+def test_outputs_that_the_task_does_not_take_are_named() -> None:
+    with pytest.raises(ValueError, match=r"`ClassificationTask.check_shapes` does not take outputs {logits: torch"):
+        rehearse(task_of(network=Heads(3, 4)))
+
+
+def test_a_batch_that_the_data_set_holds_is_not_changed() -> None:
+    """A `collate_fn` may return what is stored, and `unpack` may take the targets out of it."""
+    batch = {"x": torch.zeros(8, 3), "y": torch.zeros(8).long()}
+
+    def take_out(batch: Any) -> tuple[Tensor, Tensor]:
+        targets = batch.pop("y")
+        batch["x"] += 1
+        return batch["x"], targets
+
+    assert rehearse(unpacked(take_out), batch=batch)
+    assert batch["x"].sum() == 0
+    assert "y" in batch
 
 
 @pytest.mark.parametrize("part", ["forward", "check_shapes", "compute_loss", "predict"])
@@ -153,7 +215,7 @@ def test_code_of_others_may_fail_for_want_of_what_comes_later(part: str) -> None
         raise TypeError("not yet")
 
     assert rehearse(task_of(type("Own", (ClassificationTask,), {part: fail}))) == set()
-    assert trial._certain_errors(task_of()) == (ValueError, RuntimeError, TypeError, IndexError)
+    assert trial._certain_errors(task_of()) == (ValueError, RuntimeError, KeyError, TypeError, IndexError)
 
 
 @pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])

@@ -93,10 +93,12 @@ class BaseEpochLoop(_TrainingEpochLoop):
         trainer = self.trainer
         task, device = trainer.lightning_module, trainer.strategy.root_device
         batch = trainer.precision_plugin.convert_input(batch)
-        if self.automatic_optimization.is_direct and all(
-            isinstance(part, Tensor) and part.device == device for part in batch
-        ):
-            return batch
+        if self.automatic_optimization.is_direct and isinstance(batch, (tuple, list)):
+            for part in batch:
+                if not isinstance(part, Tensor) or part.device != device:
+                    break
+            else:
+                return batch
         batch = task._on_before_batch_transfer(batch, dataloader_idx=0)
         return call._call_strategy_hook(trainer, "batch_to_device", batch, dataloader_idx=0)
 

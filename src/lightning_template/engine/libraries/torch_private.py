@@ -6,7 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "OnMeta",
     "RandomOperators",
     "has_forward_hooks",
+    "tree_flatten",
     "tree_leaves",
     "tree_map",
+    "tree_unflatten",
     "watch_workers",
 ]
 # The functions on trees go through nested lists, tuples and dictionaries; torch has no public name for them.

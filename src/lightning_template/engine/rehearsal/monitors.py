@@ -26,7 +26,7 @@ def check_monitors(trainer: Trainer, task: LightningModule, logged: set[str], va
     if not isinstance(task, SupervisedTask) or not logged or not _knows_all(trainer, task):
         return
     if validates:
-        logged = logged | {"val/loss", *map(str, task.val_measures.metrics.keys())}
+        logged = logged | {"val/loss", *task.val_measures.named_metrics()}
     for name, monitor in _watched(trainer, validates):
         if monitor not in (None, AUTO) and monitor not in logged:
             raise ValueError(

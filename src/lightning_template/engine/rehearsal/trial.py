@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -18,10 +18,12 @@ from lightning_template.tasks import SupervisedTask
 NUM_SAMPLES = 32
 """Number of samples to try first; only if a whole batch fails too, the run is refused."""
 
-CERTAIN_ERRORS: tuple[type[Exception], ...] = (ValueError, RuntimeError)
+CERTAIN_ERRORS: tuple[type[Exception], ...] = (ValueError, RuntimeError, KeyError)
 """Errors that the run itself would raise too; others may come from parts that Lightning prepares later, as loggers."""
 CERTAIN_IN_OWN_STEPS: tuple[type[Exception], ...] = (*CERTAIN_ERRORS, TypeError, IndexError)
 """The same for steps that call only networks and losses, which know nothing of Lightning."""
+MAX_LISTED = 6
+"""Largest number of parts of a container that a message lists."""
 PARTS = ("forward", "check_shapes", "compute_loss", "predict")
 """Methods of a task that make up its steps."""
 
@@ -48,13 +50,13 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
                 if size == 0:
                     return set()
                 trial = _copied(trainer, task, training=stage == "train")
-                inputs, targets = batch = move_data_to_device(sampler.batch(size), trainer.strategy.root_device)
-                if trial is None or not (isinstance(inputs, Tensor) and isinstance(targets, Tensor)):
+                batch = move_data_to_device(_own(sampler.batch(size)), trainer.strategy.root_device)
+                if trial is None:
                     return set()
             except Exception:  # of a user's data set or task: the run itself will raise it
                 return set()
             try:
-                return _run(trainer, trial, stage, *trainer.precision_plugin.convert_input(batch))
+                return _run(trainer, trial, stage, trainer.precision_plugin.convert_input(batch))
             except torch.OutOfMemoryError:
                 return set()
             except Exception as error:
@@ -63,6 +65,12 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
                 if size == sampler.batch_size:
                     raise error if isinstance(error, ValueError) else ValueError(one_line(error)) from error
     return set()
+
+
+def _own(batch: Any) -> Any:
+    """Return a batch that may be changed: a user's `collate_fn` may return what the data set holds."""
+    is_pair = isinstance(batch, tuple | list) and all(isinstance(part, Tensor) for part in batch)
+    return batch if is_pair else copy.deepcopy(batch)
 
 
 def _certain_errors(task: SupervisedTask) -> tuple[type[Exception], ...]:
@@ -80,7 +88,7 @@ def _copied(trainer: Trainer, task: SupervisedTask, training: bool) -> Supervise
     return trial.train(training)
 
 
-def _run(trainer: Trainer, trial: SupervisedTask, stage: str, inputs: Tensor, targets: Tensor) -> set[str]:
+def _run(trainer: Trainer, trial: SupervisedTask, stage: str, batch: Any) -> set[str]:
     logged: set[str] = set()
     vars(trial)["log"] = lambda name, *_, **__: logged.add(name)
     vars(trial)["log_dict"] = lambda values, *_, **__: logged.update(values)
@@ -88,32 +96,72 @@ def _run(trainer: Trainer, trial: SupervisedTask, stage: str, inputs: Tensor, ta
     precision = trainer.precision_plugin
     context = precision.train_step_context if stage == "train" else precision.val_step_context
     with torch.compiler.set_stance("force_eager"), torch.set_grad_enabled(stage == "train"), context():
-        outputs = _call(trial, "network", f"inputs {_describe(inputs)}", lambda: trial(inputs))
-        trial.check_shapes(outputs, targets)
-        loss = _call(
-            trial,
-            "loss",
-            f"outputs {_describe(outputs)} and targets {_describe(targets)}",
-            lambda: trial.compute_loss(outputs, targets),
-        )
+        inputs, targets = _call(trial, "unpack", {"a batch": batch}, lambda: _pair(trial, batch))
+        outputs = _call(trial, "network", {"inputs": inputs}, lambda: trial(inputs))
+        results = {"outputs": outputs, "targets": targets}
+        _call(trial, "check_shapes", results, lambda: trial.check_shapes(outputs, targets))
+        loss = _call(trial, "loss", results, lambda: trial.compute_loss(outputs, targets))
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ValueError(f"`model.loss` must return one number for a batch, got {_describe(loss)}")
-        measures.update(loss, outputs, targets)
-        measures.flush()
-    return logged | {f"{stage}/loss", *map(str, measures.metrics.keys()), *(["train/loss_step"] * (stage == "train"))}
+            raise ValueError(f"`model.loss` must return one number for a batch, got {describe(loss)}")
+        _call(trial, "configure_metrics", results, lambda: _measure(measures, loss, outputs, targets))
+    return logged | {f"{stage}/loss", *measures.named_metrics(), *(["train/loss_step"] * (stage == "train"))}
 
 
-def _call(trial: SupervisedTask, option: str, what: str, function: Callable[[], Any]) -> Any:
-    """Call a function; name the option and its arguments in an error that is not the task's own."""
+def _pair(trial: SupervisedTask, batch: Any) -> tuple[Any, Any]:
+    pair: Any = trial.unpack(batch)
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise ValueError(f"it must return inputs and targets, got {describe(pair)}")
+    return pair[0], pair[1]
+
+
+def _measure(measures: Any, loss: Tensor, outputs: Any, targets: Any) -> None:
+    measures.update(loss, outputs, targets)
+    measures.flush()
+
+
+def _call(trial: SupervisedTask, part: str, values: dict[str, Any], function: Callable[[], Any]) -> Any:
+    """Call a function; name the part of the task and the values in an error that is not the task's own."""
     try:
         return function()
     except torch.OutOfMemoryError:  # says nothing about the arguments
         raise
-    except _certain_errors(trial) as error:
-        if option == "loss" and isinstance(error, ValueError):
+    except Exception as error:
+        is_about = _is_about(error, values.values())
+        is_own = type(trial).unpack is SupervisedTask.unpack if part == "unpack" else isinstance(error, ValueError)
+        is_told = not is_own if part in ("unpack", "loss") else part == "network"
+        certain = CERTAIN_IN_OWN_STEPS if part == "unpack" else _certain_errors(trial)  # it knows the batch alone
+        if not (is_about or (is_told and isinstance(error, certain))):
             raise
-        raise ValueError(f"`model.{option}` does not take {what}: {one_line(error)}") from error
+        where = f"model.{part}" if part in ("network", "loss") else f"{type(trial).__name__}.{part}"
+        what = " and ".join(f"{name} {describe(value)}" for name, value in values.items())
+        reason = f"no key {error}" if isinstance(error, KeyError) else one_line(error)
+        raise ValueError(f"`{where}` does not take {what}: {reason}") from error
 
 
-def _describe(value: Any) -> str:
-    return f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+def _is_about(error: Exception, values: Iterable[Any]) -> bool:
+    """Tell whether an error says that one of some values, or a container, has no such attribute or argument."""
+    kinds = {dict, list, tuple, Tensor, *map(type, values)} - {type(None)}
+    return (isinstance(error, AttributeError) and type(error.obj) in kinds) or (
+        isinstance(error, TypeError) and "argument" in str(error)
+    )
+
+
+def describe(value: Any) -> str:
+    """Return what a person recognises a nest of tensors by.
+
+    Example:
+        >>> describe({"ids": torch.zeros(8, 3), "lengths": [3, 2]})
+        '{ids: torch.float32 of shape (8, 3), lengths: [int, int]}'
+    """
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        parts = [f"{key}: {describe(part)}" for key, part in value.items()]
+        return "{" + _list(parts) + "}"
+    if type(value) in (list, tuple):
+        return ("[{}]" if isinstance(value, list) else "({})").format(_list([*map(describe, value)]))
+    return type(value).__name__
+
+
+def _list(parts: list[str]) -> str:
+    return ", ".join(parts if len(parts) <= MAX_LISTED else [*parts[:MAX_LISTED], "..."])

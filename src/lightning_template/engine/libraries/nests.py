@@ -1,0 +1,79 @@
+"""Nests: tensors in lists, tuples, dictionaries, dataclasses and objects of any class, within one another."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from lightning_template.engine.libraries.torch_private import tree_map
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
+    """Return a copy of a nest in which each tensor is replaced; whatever else it holds is shared.
+
+    Args:
+        function: Returns what takes a tensor's place.
+        nest: A tensor, or what holds tensors. Those are found among the items of lists, tuples and dictionaries, and
+            among the attributes of other objects.
+
+    Example:
+        >>> import torch
+        >>> map_tensors(lambda tensor: tensor + 1, {"a": torch.zeros(2), "b": ["text", torch.ones(1)]})
+        {'a': tensor([1., 1.]), 'b': ['text', tensor([2.])]}
+    """
+    if isinstance(nest, Tensor):
+        return function(nest)
+    found: dict[int, tuple[Any, Any]] = {}  # with the original, so that no other object gets its id
+
+    def apply(leaf: Any) -> Any:
+        if id(leaf) in found:
+            return found[id(leaf)][1]
+        if isinstance(leaf, Tensor):
+            other: Any = function(leaf)
+            found[id(leaf)] = leaf, other
+            return other
+        attributes = _attributes(leaf)
+        other = copy.copy(leaf) if attributes or isinstance(leaf, dict) else leaf
+        found[id(leaf)] = leaf, other
+        if other is not leaf:  # functions and members of enumerations are their own copies
+            for name, value in attributes.items():
+                object.__setattr__(other, name, tree_map(apply, value))  # dataclasses may be frozen
+            if isinstance(leaf, dict):  # one with attributes, such as the outputs of transformers' models
+                for key, value in leaf.items():
+                    other[key] = tree_map(apply, value)
+        return other
+
+    return tree_map(apply, nest)
+
+
+def tensors_of(nest: Any) -> list[Tensor]:
+    """Return the tensors of a nest, each once, in the order of `map_tensors`."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(keep, nest)
+    return found
+
+
+def is_plain(nest: Any) -> bool:
+    """Tell whether a nest is made of tensors, dictionaries, lists and tuples alone, which a checkpoint can hold."""
+    if type(nest) is dict:
+        return all(isinstance(key, str | int) and is_plain(value) for key, value in nest.items())
+    if type(nest) in (list, tuple):
+        return all(map(is_plain, nest))
+    return type(nest) is Tensor
+
+
+def _attributes(leaf: Any) -> dict[str, Any]:
+    """Return the attributes of an object that may hold tensors."""
+    if isinstance(leaf, type | nn.Module):
+        return {}
+    if hasattr(leaf, "__dict__"):
+        return dict(vars(leaf))
+    fields = dataclasses.fields(leaf) if dataclasses.is_dataclass(leaf) else ()  # one with slots
+    return {field.name: getattr(leaf, field.name) for field in fields}
