@@ -13,7 +13,7 @@ def joined(batches: Sequence[Any], sizes: Sequence[int]) -> Sequence[Any]:
     """Return one batch of the samples of several; the batches as they are where that is not the same.
 
     Args:
-        batches: Nests of tensors, see `engine/libraries/nests.py`.
+        batches: Nests of tensors, see `engine/nests.py`.
         sizes: Number of samples of each. Batches are joined if each of their tensors has as many along dimension 0.
 
     Example:

@@ -8,10 +8,10 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.wrappers import MultitaskWrapper
 
-from lightning_template.engine.libraries.nests import is_plain, map_tensors, tensors_of
 from lightning_template.engine.libraries.torch_private import KeepsPrecision
 from lightning_template.engine.measures.joining import joined
 from lightning_template.engine.measures.mean_loss import MeanLoss
+from lightning_template.engine.nests import is_plain, map_tensors, tensors_of
 
 MAX_WAITING = 2**20
 """Largest number of values that wait for the metrics, beyond the last batch's: 4 MB in single precision."""
