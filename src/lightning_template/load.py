@@ -19,29 +19,30 @@ __all__ = ["load_config", "load_run"]
 _logger = logging.getLogger("lightning_template")
 
 
-def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule]:
+def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule | None]:
     """Return the untrained task of a configuration, and its data, which are not read yet.
 
     Args:
-        path: YAML file with the keys `model` and `data`.
+        path: YAML file with the keys `model` and `data`; a module with its own loaders needs no `data`.
 
     Raises:
         ValueError: If it is no such file, or a constructor refuses its arguments.
     """
     parser = TemplateParser(exit_on_error=False)
     parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True)
+    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
     config = read_config(Path(path))
-    if missing := [key for key in ("model", "data") if key not in config]:
-        raise ValueError(f"{path} must say what to build under `{missing[0]}`")
+    if "model" not in config:
+        raise ValueError(f"{path} must say what to build under `model`")
     try:
-        classes = parser.instantiate_classes(parser.parse_object({key: config[key] for key in ("model", "data")}))
+        given = {key: config[key] for key in ("model", "data") if config.get(key) is not None}
+        classes = parser.instantiate_classes(parser.parse_object(given))
     except ArgumentError as error:
         raise ValueError(f"{path}: {shorten(str(error), [])}") from error
-    return classes.model, classes.data
+    return classes.model, classes.get("data")
 
 
-def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule]:
+def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, LightningDataModule | None]:
     """Return the task of a run with its trained weights, and its data.
 
     The classes to build are those of the run's `config.yaml`; a checkpoint holds numbers only.
@@ -51,7 +52,8 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
         prefer: Which checkpoint of a directory to take, `best` or `last`; the other one if there is none.
 
     Returns:
-        The task, on the CPU and in evaluation mode, and its datamodule, ready to serve all its parts.
+        The task, on the CPU and in evaluation mode, and its datamodule, ready to serve all its parts; None for a module
+        with its own loaders.
 
     Raises:
         ValueError: If there is no such run or checkpoint, or it is damaged or of another architecture.
@@ -63,12 +65,14 @@ def load_run(path: str | Path, prefer: str = "best") -> tuple[LightningModule, L
     if run is None:
         raise ValueError(f"{checkpoint} does not lie in a run directory, whose config.yaml says what it is of")
     task, data = load_config(run / "config.yaml")
+    task.configure_model()
     check_checkpoint(checkpoint, task)
     weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     task.load_state_dict(weights, strict=task.strict_loading)
-    data.prepare_data()
-    for stage in ("fit", "test"):
-        data.setup(stage)
+    if data is not None:
+        data.prepare_data()
+        for stage in ("fit", "test"):
+            data.setup(stage)
     if change := change_of_data(run, describe_data(data)):
         _logger.warning("the data may differ from those of training: %s", change)
     return task.eval(), data

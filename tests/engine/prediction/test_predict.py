@@ -133,7 +133,7 @@ def test_images_of_a_folder_are_served_as_in_training(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [LightningDataModule(), InMemoryDataModule()])
 def test_data_that_read_no_files(data: LightningDataModule) -> None:
-    with pytest.raises(ValueError, match="predicts its test set alone: it must define `file_reader` to take --input"):
+    with pytest.raises(ValueError, match="`data` must define `file_reader` to take --input"):
         FilesToPredict(data, ["x.csv"])
 
 

@@ -33,20 +33,20 @@ class ClockedProgressBar(Observer, ProgressBar):
 
     def __init__(self) -> None:
         super().__init__()
-        self._is_enabled = True
+        self.is_enabled = True  # `LightningModule.print` asks for it
         self._bar: tqdm[Any] | None = None
 
     def enable(self) -> None:
         """Show the bar from the next stage on."""
-        self._is_enabled = True
+        self.is_enabled = True
 
     def disable(self) -> None:
         """Show no bar from the next stage on."""
-        self._is_enabled = False
+        self.is_enabled = False
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print above the bar."""
-        self.guard("print", tqdm.write, " ".join(map(str, args)))
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        """Print above the bar, as `print` does."""
+        self.guard("print", tqdm.write, sep.join(map(str, args)), **kwargs)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start a bar for all epochs; that of a resumed run starts where it was."""
@@ -110,7 +110,7 @@ class ClockedProgressBar(Observer, ProgressBar):
         self._close()
 
     def _start(self, what: str, total: float, done: int = 0) -> None:
-        if not self._is_enabled:
+        if not self.is_enabled:
             return
         is_terminal, has_end = sys.stdout.isatty(), not math.isinf(total)
         self._bar = tqdm(

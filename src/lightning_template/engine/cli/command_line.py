@@ -24,8 +24,8 @@ class CommandLine:
     """A subcommand of the Trainer, and where it reads and writes.
 
     Attributes:
-        args: Subcommand and arguments; the checkpoint is a file. Where those given name no `model` and `data`, the
-            configuration of the checkpoint's run comes first, so that everything given overrides it.
+        args: Subcommand and arguments; the checkpoint is a file. Where those given name no `model`, or no `data` that
+            the checkpoint's run has, the run's configuration comes first, so that everything given overrides it.
         experiment: Name of the experiment.
         root: Folder that holds `lightning_logs`.
         run: Directory of the run that the checkpoint belongs to.
@@ -69,7 +69,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         checkpoint = resolve_checkpoint(str(where), root, experiment or "", "last" if subcommand == "fit" else "best")
         run = run_of(checkpoint)
         options = [*_without(options, "--ckpt_path"), "--ckpt_path", str(checkpoint)]
-        if run is not None and not _is_complete(configs, options):
+        if run is not None and not _is_complete(configs, options, run):
             origin = f"configuration: {run / 'config.yaml'}"
             origin += f", overridden by {', '.join(config_files)}" if config_files else ""
             options = ["--config", str(run / "config.yaml"), *options]
@@ -90,9 +90,14 @@ def _check_needs_none(subcommand: str, options: Sequence[str]) -> None:
         )
 
 
-def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:
-    """Tell whether configurations and options name the classes of `model` and `data`, and so need no other."""
-    return all(_names_class(key, configs, options) for key in ("model", "data"))
+def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str], run: Path) -> bool:
+    """Tell whether configurations and options name the classes of `model` and `data`, and so need not those of a run.
+
+    A module with its own loaders needs no `data`.
+    """
+    if not _names_class("model", configs, options):
+        return False
+    return _names_class("data", configs, options) or not read_config(run / "config.yaml").get("data")
 
 
 def _names_class(key: str, configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:

@@ -9,15 +9,15 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningCLI
 
 from lightning_template.engine.libraries.lightning_cli import hyper_parameter_saver
 from lightning_template.engine.process.errors import one_line
+from lightning_template.engine.tasks import TaskModule
 
 
 class Construction:
-    """Calls the classes that a parser makes; models and data as Lightning does, which keeps their configuration.
+    """Calls the classes that a parser makes; our own tasks as Lightning does, which keeps their configuration.
 
     Args:
         cli: What asks for the classes.
@@ -26,14 +26,12 @@ class Construction:
     def __init__(self, cli: LightningCLI) -> None:
         self._failure: Exception | None = None
         self._class_path = ""
-        self._of_lightning = {"model": LightningModule, "data": LightningDataModule}
         self._cli = cli
 
     def take_over(self, parser: ArgumentParser) -> None:
         """Have a parser's classes made here."""
-        for key, kind in self._of_lightning.items():
-            if saver := hyper_parameter_saver(self._cli, key):
-                parser.add_instantiator(self._calling(saver), kind)
+        if saver := hyper_parameter_saver(self._cli, "model"):
+            parser.add_instantiator(self._calling(saver), TaskModule)
         parser.add_instantiator(self._calling(None), object)
 
     def forget(self) -> None:

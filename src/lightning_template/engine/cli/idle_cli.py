@@ -27,8 +27,13 @@ class IdleCLI(TemplateCLI):
         """Do nothing."""
 
 
-def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule]]:
+def factories(
+    command_line: CommandLine,
+) -> tuple[Callable[[], LightningModule], Callable[[], LightningDataModule] | None]:
     """Return functions that make new instances of the task and the data of a subcommand, and run nothing.
+
+    Returns:
+        That of the task, and that of the data; None for a task with its own loaders.
 
     Raises:
         ValueError: If the user is mistaken in the configuration or the data.
@@ -36,6 +41,8 @@ def factories(command_line: CommandLine) -> tuple[Callable[[], LightningModule],
     quieten()
     try:
         cli = IdleCLI(command_line)
+        if cli.datamodule is None:  # the module has its own loaders
+            return partial(cli.make, "model"), None
         cli.datamodule.prepare_data()
         cli.datamodule.setup("fit")
     except MisconfigurationException as error:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
@@ -23,7 +23,7 @@ from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.cli.resume import check_changes, check_weights
 from lightning_template.engine.cli.saved_config import config_files
 from lightning_template.engine.cli.terminal import quieten
-from lightning_template.engine.cli.trainer_parts import chosen_callbacks, with_whole_checkpoints
+from lightning_template.engine.cli.trainer_parts import check_loaders, chosen_callbacks, with_whole_checkpoints
 from lightning_template.engine.cli.values import check_values
 from lightning_template.engine.libraries.lightning_cli import CommandLineWins
 from lightning_template.engine.libraries.lightning_trainer import known_version
@@ -33,6 +33,7 @@ from lightning_template.engine.process.errors import Stopped, one_line, shorten
 from lightning_template.engine.rehearsal import Rehearsal
 from lightning_template.engine.runs import slurm
 from lightning_template.engine.runs.directories import summarise
+from lightning_template.engine.tasks import SavedArguments
 
 _logger = logging.getLogger("lightning_template")
 
@@ -64,9 +65,7 @@ class TemplateCLI(CommandLineWins):
         sys.argv[1:] = command_line.args  # Lightning reads it here, and to start the other ranks
         super().__init__(
             model_class=LightningModule,
-            datamodule_class=LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
+            subclass_mode_model=True,  # so are the data, which may be missing: a module can have its own loaders
             auto_configure_optimizers=False,
             save_config_callback=None,
             seed_everything_default=0,
@@ -105,6 +104,7 @@ class TemplateCLI(CommandLineWins):
             if isinstance(error, ValueError):
                 raise ValueError(shorten(str(error), [])) from error
             raise
+        check_loaders(self.model, self.datamodule, str(self.subcommand))
         self.inputs: FilesToPredict | None = None
         if self.subcommand == "predict":
             self._configure_prediction()
@@ -162,7 +162,7 @@ class TemplateCLI(CommandLineWins):
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
         trainer = super().instantiate_trainer(
-            callbacks=[digests, Rehearsal(), self.run_directory, *callbacks],
+            callbacks=[digests, Rehearsal(), SavedArguments(self.config_dump), self.run_directory, *callbacks],
             plugins=with_whole_checkpoints(config.plugins),
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

@@ -67,9 +67,12 @@ class Dashboard(Observer):
         """Show the network's graph, once there are inputs to follow through it."""
         if self.graph and batches_that_stepped(trainer) == 0:
             self.graph = False
-            inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
-            if isinstance(inputs, Tensor):
-                self.guard("the network's graph", _add_graph, trainer, pl_module, inputs[:1])
+            inputs = pl_module.example_input_array
+            if inputs is None:
+                first = batch[0] if isinstance(batch, (list, tuple)) else batch
+                inputs = first[:1] if isinstance(first, Tensor) else None
+            if inputs is not None:
+                self.guard("the network's graph", _add_graph, trainer, pl_module, inputs)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the metrics of the best validation so far."""
@@ -189,7 +192,7 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
     return directory.files if directory else {}
 
 
-def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Tensor) -> None:
+def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Any) -> None:
     printed = redirect_stdout(io.StringIO())  # torch prints an error before it raises it
     with untouched(pl_module), tracing(), printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated

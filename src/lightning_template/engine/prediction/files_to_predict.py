@@ -17,7 +17,8 @@ class FilesToPredict:
     are still the data module's.
 
     Args:
-        data: Data module with `file_reader`, `transform` and `eval_batch_size`, as `InMemoryDataModule` has.
+        data: Data module with `file_reader`, `transform` and `eval_batch_size`, as `InMemoryDataModule` has; None if
+            there is none.
         paths: Files or folders.
         invert: Whether to turn dark on light images into light on dark ones.
 
@@ -25,11 +26,11 @@ class FilesToPredict:
         ValueError: If the data module reads no files.
     """
 
-    def __init__(self, data: LightningDataModule, paths: Sequence[str], invert: bool = False) -> None:
+    def __init__(self, data: LightningDataModule | None, paths: Sequence[str], invert: bool = False) -> None:
         reader = data.file_reader() if hasattr(data, "file_reader") else None
         if reader is None:
-            name = type(data).__name__
-            raise ValueError(f"{name} predicts its test set alone: it must define `file_reader` to take --input")
+            name = "a module with its own loaders" if data is None else type(data).__name__
+            raise ValueError(f"{name} predicts what they serve alone: `data` must define `file_reader` to take --input")
         self.files: list[str] | None = None
         """File of each sample, once they are read; None if they come from one file."""
         self.skipped: Sequence[str] = ()

@@ -1,11 +1,14 @@
 """Checkpoints: written whole, and checked before they are used."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
 
 from lightning_template.engine.runs.digests import DamagedError, SealedArchive, check_archive
 from lightning_template.engine.runs.files import make_folder, replacing
@@ -66,11 +69,25 @@ def check_checkpoint(path: Path, model: LightningModule) -> None:
         weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint that can be trusted: {' '.join(str(error).split())}") from error
-    saved = {name: tuple(weight.shape) for name, weight in weights.items()}
-    wanted = {name: tuple(weight.shape) for name, weight in model.state_dict().items()}
+    if _makes_layers_later(model):
+        return
+    saved, wanted = _shapes(weights), _shapes(model.state_dict())
     names = [name for name in [*wanted, *saved] if saved.get(name) != wanted.get(name)]
     if names and model.strict_loading:
         raise ValueError(
             f"{path} is of another architecture: {names[0]} has shape {saved.get(names[0], 'none')} in the checkpoint "
             f"and {wanted.get(names[0], 'none')} in the model ({len(names)} of {len(wanted)} weights differ)"
         )
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of weights, without the extra states of modules, which may be anything."""
+    return {name: tuple(value.shape) for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _makes_layers_later(model: LightningModule) -> bool:
+    """Tell whether a module may make layers after its constructor, before Lightning loads the weights."""
+    own_setup = next(cls for cls in type(model).__mro__ if "setup" in vars(cls))
+    return is_overridden("configure_model", model) or not own_setup.__module__.startswith(
+        ("lightning.", "lightning_template.")
+    )

@@ -3,8 +3,10 @@
 from lightning_template.engine.tasks.factories import build_optimizers, check_factories
 from lightning_template.engine.tasks.hyper_parameters import constructor_arguments, save_plain_hyperparameters
 from lightning_template.engine.tasks.module import TaskModule
+from lightning_template.engine.tasks.saved_arguments import SavedArguments
 
 __all__ = [
+    "SavedArguments",
     "TaskModule",
     "build_optimizers",
     "check_factories",
