@@ -1,6 +1,5 @@
 """LightningModules and DataModules as people write them who have never heard of this template."""
 
-# ruff: noqa: ANN
 # mypy: ignore-errors
 # Written as they are found elsewhere: without annotations, and each in its own way.
 
@@ -10,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, WeightAveraging
-from lightning.pytorch.demos.boring_classes import BoringModel
 from lightning.pytorch.demos.lstm import LightningLSTM, SequenceSampler, SimpleLSTM
 from lightning.pytorch.demos.transformer import LightningTransformer, Transformer
 from lightning.pytorch.utilities import CombinedLoader
@@ -149,7 +147,11 @@ class ListData(PairData):
 
 class SeveralSets(ValidationList):
     def test_step(self, batch, batch_idx, dataloader_idx=0):
-        self.log(f"test_loss/{('clean', 'noisy')[dataloader_idx]}", F.cross_entropy(self(batch[0]), batch[1]), add_dataloader_idx=False)
+        self.log(
+            f"test_loss/{('clean', 'noisy')[dataloader_idx]}",
+            F.cross_entropy(self(batch[0]), batch[1]),
+            add_dataloader_idx=False,
+        )
 
     def predict_step(self, batch, batch_idx, dataloader_idx=0):
         return self(batch[0]).argmax(1)
@@ -200,15 +202,16 @@ class DictOfLoadersModule(Classifier):
 
 
 class Stream(IterableDataset):
-    def __init__(self, seed, number=NUM_SAMPLES):
+    def __init__(self, seed, number=NUM_SAMPLES, noise=0.0):
         self.seed = seed
         self.number = number
+        self.noise = noise
 
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
         x, y = samples(self.seed, self.number)
         for index in range(worker.id if worker else 0, self.number, worker.num_workers if worker else 1):
-            yield x[index] + 0.01 * torch.randn(NUM_FEATURES), y[index]
+            yield x[index] + self.noise * torch.randn(NUM_FEATURES), y[index]
 
 
 class StreamData(LightningDataModule):
@@ -217,7 +220,7 @@ class StreamData(LightningDataModule):
         self.num_workers = num_workers
 
     def train_dataloader(self):
-        return DataLoader(Stream(0), batch_size=BATCH_SIZE, num_workers=self.num_workers)
+        return DataLoader(Stream(0, noise=0.01), batch_size=BATCH_SIZE, num_workers=self.num_workers)
 
     def val_dataloader(self):
         return DataLoader(Stream(1), batch_size=BATCH_SIZE)
@@ -332,7 +335,10 @@ class DictBatches(PairData):
     def val_dataloader(self):
         return DataLoader(named(1), batch_size=BATCH_SIZE)
 
-    test_dataloader = predict_dataloader = val_dataloader
+    def test_dataloader(self):
+        return DataLoader(named(2), batch_size=BATCH_SIZE)
+
+    predict_dataloader = test_dataloader
 
 
 class DictBatch(Classifier):
@@ -395,7 +401,10 @@ class GraphData(PairData):
     def val_dataloader(self):
         return loader(1, collate_fn=graphs)
 
-    test_dataloader = predict_dataloader = val_dataloader
+    def test_dataloader(self):
+        return loader(2, collate_fn=graphs)
+
+    predict_dataloader = test_dataloader
 
 
 class GraphModule(Classifier):
@@ -433,7 +442,10 @@ class Padded(LightningDataModule):
     def val_dataloader(self):
         return self.batches(1)
 
-    test_dataloader = predict_dataloader = val_dataloader
+    def test_dataloader(self):
+        return self.batches(2)
+
+    predict_dataloader = test_dataloader
 
 
 class Recurrent(LightningModule):
@@ -443,7 +455,9 @@ class Recurrent(LightningModule):
         self.head = nn.Linear(8, NUM_CLASSES)
 
     def forward(self, x, lengths):
-        packed = nn.utils.rnn.pack_padded_sequence(x.unsqueeze(2), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            x.unsqueeze(2), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
         _, last = self.rnn(packed)
         return {"logits": self.head(last[0]), "state": last}
 

@@ -23,7 +23,6 @@ def test_what_a_configuration_lacks_or_a_class_refuses_is_one_line(tmp_path: Pat
     config = yaml.safe_load(LINE.read_text())
     file = tmp_path / "changed.yaml"
     for changed, message in (
-        ({"model": config["model"]}, "must say what to build under `data`"),
         ({"data": config["data"]}, "must say what to build under `model`"),
         (config | {"data": config["data"] | {"init_args": {"num_pointz": 3}}}, "num_pointz"),
     ):

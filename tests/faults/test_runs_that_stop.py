@@ -224,6 +224,7 @@ def test_load_run_gives_the_trained_task(command: Command) -> None:
 
     assert command(*FIT).status == 0
     task, data = load_run(RUN)
+    assert data is not None
     assert not task.training
     inputs, targets = next(iter(data.test_dataloader()))
     weight, bias = load("best")["state_dict"].values()

@@ -20,7 +20,7 @@ MISTAKES = {
     "a config that is a list": (["fit", "--config", "list.yaml"], "list.yaml must hold keys"),
     "--config before the subcommand": (["--config", OLS[1], "fit"], "put --config after the subcommand"),
     "no such subcommand": (["fti", *OLS], "no subcommand fti, did you mean fit?"),
-    "no configuration": (["fit"], "`data`, `model` must be given: add --config FILE"),
+    "no configuration": (["fit"], "`model` must be given: add --config FILE"),
     "an option that trusts files": (["fit", *OLS, "--weights_only=false"], "`weights_only` is not an option"),
     "typo in a Trainer key": (["fit", *OLS, "--trainer.max_epoch", "1"], "did you mean trainer.max_epochs?"),
     "typo in a Trainer key in YAML": (["fit", *OLS, "--config", "trainer.yaml"], "did you mean trainer.max_epochs?"),
