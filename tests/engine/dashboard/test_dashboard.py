@@ -11,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 
 import foreign
 from conftest import ROOT, Command
@@ -236,10 +237,10 @@ def test_the_best_of_a_checkpoint_is_compared_with_what_comes(workspace: Path) -
 def test_the_graph_is_of_one_sample_and_drawn_once(kind: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
 
-    def keep(trainer: object, module: object, inputs: Tensor) -> None:
+    def keep(writer: object, module: object, inputs: Tensor) -> None:
         drawn.append(inputs)
 
-    monkeypatch.setattr(dashboard, "_add_graph", keep)
+    monkeypatch.setattr(SummaryWriter, "add_graph", keep)
     fit(Foreign(), foreign.Data(kind), Dashboard())
     (inputs,) = drawn
     torch.testing.assert_close(inputs, torch.arange(4.0).view(1, 4))

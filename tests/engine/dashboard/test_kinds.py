@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 
 from lightning_template.engine.dashboard import kinds
 
@@ -24,7 +25,7 @@ A, B = torch.zeros(3, 2), torch.zeros(3)
     ],
 )
 def test_a_pair_is_two_tensors(batch: Any, is_pair: bool) -> None:
-    found = kinds.pair(batch)
+    found = kinds.pair(LightningModule(), batch)
     assert (found is not None) == is_pair
     if found is not None:
         assert found[0] is batch[0]

@@ -12,14 +12,16 @@ from typing import Any
 import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_template.engine.callbacks.best_and_last import BestAndLast
 from lightning_template.engine.callbacks.observer import Observer, untouched
 from lightning_template.engine.callbacks.run_directory import find_run_directory
 from lightning_template.engine.callbacks.tensorboard import experiments
 from lightning_template.engine.callbacks.watched import is_better
+from lightning_template.engine.dashboard.kinds import unpacks
 from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, logged_in_validation, tracing
+from lightning_template.engine.nests import map_tensors, tensors_of
 from lightning_template.engine.runs.changes import class_options, flatten
 from lightning_template.engine.runs.directories import read_json
 
@@ -67,12 +69,7 @@ class Dashboard(Observer):
         """Show the network's graph, once there are inputs to follow through it."""
         if self.graph and batches_that_stepped(trainer) == 0:
             self.graph = False
-            inputs = pl_module.example_input_array
-            if inputs is None:
-                first = batch[0] if isinstance(batch, (list, tuple)) else batch
-                inputs = first[:1] if isinstance(first, Tensor) else None
-            if inputs is not None:
-                self.guard("the network's graph", _add_graph, trainer, pl_module, inputs)
+            self.guard("the network's graph", _add_graph, trainer, pl_module, batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the metrics of the best validation so far."""
@@ -192,9 +189,41 @@ def _files(trainer: Trainer) -> Mapping[str, str]:
     return directory.files if directory else {}
 
 
-def _add_graph(trainer: Trainer, pl_module: LightningModule, inputs: Any) -> None:
+def _add_graph(trainer: Trainer, pl_module: LightningModule, batch: Any) -> None:
     printed = redirect_stdout(io.StringIO())  # torch prints an error before it raises it
     with untouched(pl_module), tracing(), printed, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch 2.15 calls its tracing, which TensorBoard's graph needs, deprecated
         for experiment in experiments(trainer):
-            experiment.add_graph(pl_module, inputs)
+            if found := _traced(pl_module, batch):
+                experiment.add_graph(*found)
+
+
+def _traced(pl_module: LightningModule, batch: Any) -> tuple[nn.Module, Any] | None:
+    """Return what tracing calls, and with what; None if inputs are unknown."""
+    if pl_module.example_input_array is not None:
+        return pl_module, pl_module.example_input_array
+    inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
+    if unpacks(pl_module):
+        inputs = pl_module.unpack(batch)[0]  # type: ignore[operator]  # a task's
+        if not isinstance(inputs, Tensor):
+            return OfTensors(pl_module, inputs), tuple(tensors_of(inputs))
+    return (pl_module, inputs[:1]) if isinstance(inputs, Tensor) else None
+
+
+class OfTensors(nn.Module):
+    """A module as a function of the tensors within its inputs, and of nothing else: tracing takes only those.
+
+    Args:
+        module: The module.
+        inputs: Inputs, in which tensors are exchanged.
+    """
+
+    def __init__(self, module: nn.Module, inputs: Any) -> None:
+        super().__init__()
+        self.module = module
+        self.inputs = inputs
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return the tensors within the outputs for inputs made of these tensors."""
+        waiting = iter(tensors)
+        return tuple(tensors_of(self.module(map_tensors(lambda _: next(waiting), self.inputs))))

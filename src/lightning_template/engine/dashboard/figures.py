@@ -14,13 +14,16 @@ from lightning_template.engine.dashboard import pictures, plots
 from lightning_template.engine.dashboard.kinds import (
     are_numbers,
     class_names,
+    images_of,
     is_classification,
     pair,
     probabilities,
+    unpacks,
 )
 from lightning_template.engine.dashboard.projector import project
 from lightning_template.engine.drawing import are_images, tiles
 from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped
+from lightning_template.engine.nests import map_tensors
 
 Drawing = tuple[str, Callable[[], Any]]
 """Title, and what draws a figure or computes a number."""
@@ -86,7 +89,7 @@ class Figures(Observer):
         self._forget()
 
     def _forget(self) -> None:
-        self._first: tuple[Tensor, Tensor, Tensor] | None = None
+        self._first: tuple[Any, Any, Any] | None = None
         self._seen: list[tuple[Tensor, Tensor]] = []
         self._mistakes: tuple[Tensor, Tensor, Tensor] | None = None
 
@@ -115,30 +118,32 @@ class Figures(Observer):
             self.guard("figures of predictions", self._keep, pl_module, outputs, batch)
 
     def _keep(self, pl_module: LightningModule, outputs: Any, batch: Any) -> None:
-        samples = pair(batch)
-        if samples is None or not (isinstance(outputs, Tensor) and hasattr(pl_module, "predict")):
+        if not (hasattr(pl_module, "predict") and (isinstance(outputs, Tensor) or unpacks(pl_module))):
             return
-        inputs, targets = samples
         with untouched(pl_module):
-            predictions: Tensor = pl_module.predict(outputs).float()  # type: ignore[operator]  # a task's
+            if (samples := pair(pl_module, batch)) is None:
+                return
+            predictions = map_tensors(Tensor.float, pl_module.predict(outputs))  # type: ignore[operator]  # a task's
+        inputs, targets = samples
         if self._first is None:
-            self._first = inputs.cpu(), predictions.cpu(), targets.cpu()
+            self._first = map_tensors(Tensor.cpu, (inputs, predictions, targets))
         if is_classification(predictions, targets):
             predictions = probabilities(predictions)
             self._seen.append((predictions.cpu(), targets.cpu()))
-            if self.num_mistakes and are_images(inputs):
-                self._keep_mistakes(inputs, predictions, targets)
+            images = images_of(inputs, len(targets)) if self.num_mistakes else None
+            if images is not None:
+                self._keep_mistakes(images, predictions, targets)
 
-    def _keep_mistakes(self, inputs: Tensor, predictions: Tensor, targets: Tensor) -> None:
+    def _keep_mistakes(self, images: Tensor, predictions: Tensor, targets: Tensor) -> None:
         """Keep the samples whose true class has the lowest probability of all so far."""
         wrong = (predictions.argmax(dim=1) != targets).nonzero().flatten()
-        parts = [tensor[wrong] for tensor in (inputs, predictions, targets)]
+        parts = [tensor[wrong] for tensor in (images, predictions, targets)]
         if self._mistakes is not None:
             parts = [torch.cat([kept, part]) for kept, part in zip(self._mistakes, parts, strict=True)]
         of_target = parts[1].gather(1, parts[2].unsqueeze(1)).flatten()
         worst = of_target.sort(stable=True).indices[: self.num_mistakes]
-        inputs, predictions, targets = (part[worst] for part in parts)
-        self._mistakes = inputs, predictions, targets
+        images, predictions, targets = (part[worst] for part in parts)
+        self._mistakes = images, predictions, targets
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the figures and log them."""
@@ -167,11 +172,13 @@ class Figures(Observer):
 
     def _of_classes(self, trainer: Trainer, stage: str) -> Iterator[Drawing]:
         assert self._first is not None
-        inputs, predictions, targets = (part[: self.num_samples] for part in self._first)
+        inputs, predictions, targets = self._first
+        images, number = images_of(inputs, len(targets)), self.num_samples
         seen = self._all_seen()
         names = class_names(trainer, seen[0].shape[1])
-        if self.num_samples and are_images(inputs):
-            yield "images/samples", lambda: pictures.images(inputs, probabilities(predictions), targets, names)
+        if number and images is not None:
+            first = images[:number], probabilities(predictions[:number]), targets[:number]
+            yield "images/samples", lambda: pictures.images(*first, names)
         if self._mistakes is not None and len(self._mistakes[0]):
             worst, found, classes = (part.cpu() for part in self._mistakes)
             yield "images/worst mistakes", lambda: pictures.images(worst, found, classes, names)
@@ -184,10 +191,11 @@ class Figures(Observer):
             yield f"{stage}/calibration_error", lambda: plots.calibration_error(*seen)
 
     def _of_numbers(
-        self, trainer: Trainer, stage: str, inputs: Tensor, predictions: Tensor, targets: Tensor
+        self, trainer: Trainer, stage: str, inputs: Any, predictions: Tensor, targets: Tensor
     ) -> Iterator[Drawing]:
         truth = getattr(trainer.datamodule, "true_parameters", {})  # type: ignore[attr-defined]
-        found = plots.fitted_line(inputs, predictions) if inputs[0].numel() == 1 else {}
+        is_line = isinstance(inputs, Tensor) and inputs[0].numel() == 1
+        found = plots.fitted_line(inputs, predictions) if is_line else {}
         known = {name: (found[name], value) for name, value in truth.items() if name in found}
         yield "regression", lambda: plots.regression(inputs, predictions, targets, known)
         for name, (value, true_value) in known.items():
@@ -223,12 +231,11 @@ class Figures(Observer):
     def _show_training_batch(self, trainer: Trainer, pl_module: LightningModule) -> None:
         with untouched(pl_module):
             batch = next(iter(trainer.train_dataloader))  # type: ignore[arg-type]  # a loader, after training
-            samples = pair(batch)
-            if samples is None or not hasattr(pl_module, "predict"):
+            batch = map_tensors(lambda tensor: tensor.to(pl_module.device), batch)
+            if (samples := pair(pl_module, batch)) is None or not hasattr(pl_module, "predict"):
                 return
-            inputs, targets = (part.to(pl_module.device) for part in samples)
-            outputs = pl_module(inputs)
-        self._keep(pl_module, outputs, (inputs, targets))
+            outputs = pl_module(samples[0])
+        self._keep(pl_module, outputs, batch)
         self._show(trainer, pl_module, "train")
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -126,20 +126,18 @@ def fitted_line(inputs: Tensor, predictions: Tensor) -> dict[str, float]:
     return {"slope": slope, "intercept": y.mean().item() - slope * x.mean().item()}
 
 
-def regression(
-    inputs: Tensor, predictions: Tensor, targets: Tensor, known: Mapping[str, tuple[float, float]]
-) -> "Figure":
+def regression(inputs: Any, predictions: Tensor, targets: Tensor, known: Mapping[str, tuple[float, float]]) -> "Figure":
     """Draw targets, predictions and residuals, over the input if that is one number, or else over the prediction.
 
     Args:
-        inputs: Inputs `(N, ...)`.
+        inputs: Inputs `(N, ...)`, or what holds tensors.
         predictions: Predictions `(N,)` or `(N, 1)`.
         targets: Targets in their shape.
         known: Found and true value of parameters whose truth is known.
     """
     predictions, targets = predictions.flatten(), targets.flatten()
     figure, (above, below) = figure_of_axes(6, 6, rows=2)
-    if inputs[0].numel() == 1:
+    if isinstance(inputs, Tensor) and inputs[0].numel() == 1:
         x, order = inputs.flatten().sort()
         predictions, targets = predictions[order], targets[order]
         above.plot(x, targets, ".", color="tab:gray", label="targets")

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from lightning_template.engine.callbacks.observer import untouched
 from lightning_template.engine.callbacks.tensorboard import experiments
-from lightning_template.engine.dashboard.kinds import known_names, pair
-from lightning_template.engine.drawing import are_images
+from lightning_template.engine.dashboard.kinds import images_of, known_names, pair
+from lightning_template.engine.nests import map_tensors
 
 
 def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> None:
@@ -24,10 +24,12 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
     loaders = trainer.val_dataloaders
     features: list[Tensor] = []
     with untouched(pl_module):
-        samples = pair(next(iter(loaders[0] if isinstance(loaders, list) else loaders)))  # type: ignore[arg-type]  # loaders, after training
-        if last is None or samples is None:
-            raise ValueError("there is no linear layer, or there are no tensors of inputs and targets")
-        inputs, targets = (part[:num_samples].to(pl_module.device) for part in samples)
+        batch = next(iter(loaders[0] if isinstance(loaders, list) else loaders))  # type: ignore[arg-type]  # loaders, after training
+        batch = map_tensors(lambda tensor: tensor.to(pl_module.device), batch)
+        samples = pair(pl_module, batch)
+        if last is None or samples is None or not isinstance(samples[1], Tensor):
+            raise ValueError("there is no linear layer, or there are no targets of one tensor")
+        inputs, targets = (part[:num_samples] if isinstance(part, Tensor) else part for part in samples)
         handle = last.register_forward_hook(lambda module, args, output: features.append(args[0].detach().cpu()))
         try:
             pl_module(inputs)
@@ -37,9 +39,9 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
     if not targets.is_floating_point():
         names = known_names(trainer)
         labels = [names[label] if 0 <= label < len(names) else label for label in labels]
-    images = None
-    if are_images(inputs):
-        low, high = inputs.aminmax()
-        images = ((inputs - low) / (high - low)).cpu()
+    images = images_of(inputs, len(targets))
+    if images is not None:
+        low, high = images.aminmax()
+        images = ((images - low) / (high - low)).cpu()
     for experiment in experiments(trainer):
-        experiment.add_embedding(features[0].flatten(1), labels, images, trainer.global_step, "features")
+        experiment.add_embedding(features[0].flatten(1)[: len(labels)], labels, images, trainer.global_step, "features")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.observer import Observer
 from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, should_log
-from lightning_template.engine.libraries.torch_private import tree_leaves
+from lightning_template.engine.nests import tensors_of
 
 EVERY_SECONDS = 5.0
 """Time of training from one look at speed and memory to the next, within an epoch."""
@@ -104,8 +104,7 @@ def _log(trainer: Trainer, scalars: dict[str, float], step: int) -> None:
 
 def num_samples(batch: Any) -> int:
     """Return the length of a batch's first tensor that is no scalar; 0 if it has none."""
-    tensors = (leaf for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.ndim)
-    return next((len(tensor) for tensor in tensors), 0)
+    return next((len(tensor) for tensor in tensors_of(batch) if tensor.ndim), 0)
 
 
 def learning_rates(trainer: Trainer) -> dict[str, float]:
