@@ -26,7 +26,7 @@ _ROOMS = {
         "TensorsDataModule",
     ),
     "load": ("load_config", "load_run"),
-    "networks": ("MLP", "ConvNet", "WithInputChannels"),
+    "networks": ("MLP", "CategoryMLP", "ConvNet", "WithInputChannels"),
     "tasks": ("ClassificationTask", "RegressionTask", "SupervisedTask"),
     "testing": ("CheckResult", "ChecksFailed", "check_task", "parametrize_checks"),
     "transforms": ("Augmentation", "RandomCrop", "RandomErasing", "RandomHorizontalFlip"),

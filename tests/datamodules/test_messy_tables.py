@@ -368,7 +368,7 @@ def test_a_run_has_its_medians_and_categories_again(command: Command, workspace:
     data = TableDataModule(str(titanic), "Survived", missing="median", inputs=names)
     data.setup("fit")
     assert data.columns is not None
-    inputs = data.transform(data.columns.read(TableFile(workspace / "new.csv")))
+    inputs = data.transform(data.columns.read_file(workspace / "new.csv"))
     weight, bias = state.values()
     probabilities = torch.softmax(inputs @ weight.T + bias, 1)
     lines = (workspace / run / "predictions.csv").read_text().splitlines()

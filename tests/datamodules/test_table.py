@@ -240,7 +240,9 @@ def test_mistakes_in_other_files_are_named(tmp_path: Path) -> None:
         ({"targets": ["x", "y"]}, r"must name one column, or several for regression, got \['x', 'y'\]"),
         ({"targets": [], "task": "regression"}, r"must name one column, .*, got \[\]"),
         ({"targets": "y", "inputs": []}, r"`inputs` must name at least one column, or be left out, got \[\]"),
-        ({"targets": "y", "inputs": ["x", "y"]}, r"a column must not be input and target at once, got \['y'\]"),
+        ({"targets": "y", "inputs": ["x", "y"]}, r"a column must not be input and target at once, .*, got \['y'\]"),
+        ({"targets": "y", "exclude": ["y"]}, r"target and left out, got \['y'\]"),
+        ({"targets": "y", "inputs": ["x"], "exclude": ["z"]}, r"got both `inputs` and `exclude` \['z'\]"),
     ],
 )
 def test_arguments_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
@@ -309,7 +311,7 @@ def test_an_index_alone_is_nothing_to_predict_from(tmp_path: Path) -> None:
     path = write(tmp_path / "table.csv", [[index, kind] for index, (_, kind) in enumerate(PLAIN)], ["id", "y"])
     with pytest.raises(
         ValueError,
-        match="no column of numbers or categories beside y to predict it from, but an index of the rows, 'id'",
+        match="no column of numbers or categories beside y to predict it from; column 'id': no input, as it is an",
     ):
         make(path, "y")
 

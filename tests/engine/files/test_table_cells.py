@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from lightning_template.engine.files.table_cells import _dates_as_days
+from lightning_template.engine.files.table_cells import as_numbers, form_of
 
 EAST = timezone(timedelta(hours=2))
 
@@ -24,12 +24,34 @@ EAST = timezone(timedelta(hours=2))
     ],
 )
 def test_dates_are_days(values: list[Any], days: list[float | None]) -> None:
-    column = _dates_as_days(pa.chunked_array([values]))
+    cells = pa.chunked_array([values])
+    column = as_numbers(cells, ".", form_of(cells, "."))
+    assert column is not None
     assert column.type == pa.float64()
     assert column.to_pylist() == pytest.approx(days, abs=1e-9)
 
 
-@pytest.mark.parametrize("values", [["3/4/2020", "2/4/2020"], ["1970-01-03", "3.1.1970"], [1, 2], ["a", "b"]])
+@pytest.mark.parametrize(
+    "values", [["3/4/2020", "2/4/2020"], ["1970-01-03", "3.1.1970"], ["3.1.70", "3.1.1970"], ["a"]]
+)
 def test_what_is_no_date_stays(values: list[Any]) -> None:
-    column = pa.chunked_array([values])
-    assert _dates_as_days(column).equals(column)
+    cells = pa.chunked_array([values])
+    assert form_of(cells, ".") is None
+    assert as_numbers(cells, ".", None) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        (["3/4/2020"], ""),  # plain numbers in training
+        ([3, 4], "%d/%m/%Y"),
+        (["2020-04-03 or so"], "%d/%m/%Y"),
+        (["31/12/2020", "12/31/2020"], "%d/%m/%Y"),
+        (["12", "13"], "%"),
+        ([12.0], "%"),
+        (["12%"], ""),
+        (["12%", "13"], "%"),
+    ],
+)
+def test_cells_that_are_written_otherwise_than_in_training_are_none(values: list[Any], form: str) -> None:
+    assert as_numbers(pa.chunked_array([values]), ".", form) is None

@@ -1,29 +1,56 @@
-"""Cells of tables: numbers, dates, text, and what stands for nothing. pyarrow is imported where it is used."""
+"""Cells of tables: numbers, text, and what stands for nothing. pyarrow is imported where it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lightning_template.engine.files.table_dates import (
+    ANY_DATE,
+    date_format,
+    dates_as_days,
+    is_date,
+    looks_like,
+    parse_dates,
+)
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MISSING: tuple[str, ...] = ("", "?", "None", "none", "NULL", "null", "NA", "N/A", "n/a", "#NA", "#N/A", "<NA>")
-MISSING += ("NaN", "-NaN", "nan", "-nan", "NaT")
+MISSING += (
+    "NaN",
+    "-NaN",
+    "nan",
+    "-nan",
+    "NAN",
+    "NaT",
+    "na",
+    "n.a.",
+    "N.A.",
+    "-",
+    "--",
+    ".",
+    "..",
+    "...",
+    "\\N",
+    "#DIV/0!",
+)
 """What stands for a number that is not known."""
 
-_NUMBERS = {
-    ".": r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$",
-    ",": r"^\s*[-+]?(\d+,?\d*|,\d+)([eE][-+]?\d+)?\s*$",
-}
-"""What a number looks like, by its decimal point."""
+Form = str | None
+"""How a column writes numbers: as they are, which is an empty text, with a sign that all have, or a format of dates."""
 
-_DATES = [
-    f"{date}{time}"
-    for date in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
-    for time in ("", " %H:%M", " %H:%M:%S")
-]  # fmt: skip
-"""Formats of dates that pyarrow does not know."""
+SIGNS = ("%", "$", "€", "£", "¥")
+"""Signs that all numbers of a column may have; they are read without it."""
+
+_GROUPS = r"['\x{2019} \x{a0}\x{202f}"
+_NUMBERS = {
+    point: rf"^\s*[-+\x{{2212}}]?((\d+{escaped}?\d*|{escaped}\d+)([eE][-+]?\d+)?"
+    rf"|[1-9]\d{{0,2}}({_GROUPS}{other}]\d{{3}})+({escaped}\d+)?)\s*$"
+    for point, escaped, other in ((".", r"\.", ","), (",", ",", "."))
+}
+"""What a number looks like, by its decimal point; it may have groups of thousands, or the minus of typesetters."""
 
 
 def is_numeric(kind: pa.DataType) -> bool:
@@ -59,17 +86,73 @@ def stands_for_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.is_in(texts, value_set=pa.array(MISSING, texts.type))
 
 
-def as_numbers(column: pa.ChunkedArray, decimal_point: str) -> pa.ChunkedArray:
-    """Turn text of numbers into numbers, and dates into days; return any other column as it is."""
+def known_texts(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the texts that do not stand for nothing, without spaces around."""
     import pyarrow.compute as pc
 
-    if not is_text(column.type) or not len(column):
-        return _dates_as_days(column)
-    nothing, numbers = stands_for_nothing(column), is_number(column, decimal_point)
-    if not pc.all(pc.or_(nothing, numbers)).as_py() or not count(numbers):
-        return _dates_as_days(column)
-    texts = pc.replace_substring(pc.utf8_trim_whitespace(column), decimal_point, ".")
-    return pc.if_else(nothing, None, texts).cast("float64")
+    return pc.utf8_trim_whitespace(texts.filter(pc.invert(stands_for_nothing(texts))))
+
+
+def form_of(column: pa.ChunkedArray, decimal_point: str) -> Form:
+    """Return how a column writes numbers or dates.
+
+    Returns:
+        An empty text for plain numbers, a sign that all of them have, the format of its dates, or `ANY_DATE` if their
+        dates need none. None if it holds something else.
+    """
+    import pyarrow.compute as pc
+
+    if not is_text(column.type):
+        return ANY_DATE if is_date(column.type) else "" if is_numeric(column.type) else None
+    known = known_texts(column)
+    if not len(known):
+        return None
+    for sign in ("", *SIGNS):
+        if pc.all(has_form(known, sign, decimal_point)).as_py():
+            return sign
+    return date_format(known)
+
+
+def has_form(texts: pa.ChunkedArray, form: str, decimal_point: str) -> pa.ChunkedArray:
+    """Return for each text whether it is a number or a date in a form."""
+    import pyarrow.compute as pc
+
+    if len(form) > 1:
+        return looks_like(texts, form)
+    numbers = is_number(_without(texts, form), decimal_point)
+    return pc.and_(numbers, pc.equal(pc.count_substring(texts, form), 1)) if form else numbers
+
+
+def as_numbers(column: pa.ChunkedArray, decimal_point: str, form: Form) -> pa.ChunkedArray | None:
+    """Turn text of numbers into numbers, and dates into days.
+
+    Args:
+        column: Column of a table.
+        decimal_point: Point or comma.
+        form: How it writes them.
+
+    Returns:
+        Numbers; None if the column does not hold such, or writes them otherwise.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if form is None:
+        return None
+    if pa.types.is_null(column.type):
+        return column
+    if not is_text(column.type):
+        days = dates_as_days(column)
+        return days if (len(form) > 1) == is_date(column.type) and form not in SIGNS else None
+    texts = pc.if_else(stands_for_nothing(column), None, pc.utf8_trim_whitespace(column))
+    if len(form) > 1:
+        return parse_dates(texts, form)
+    if not pc.all(has_form(texts.drop_null(), form, decimal_point)).as_py():
+        return None
+    groups = rf"{_GROUPS}{',' if decimal_point == '.' else '.'}]"
+    texts = pc.replace_substring_regex(_without(texts, form), groups, "")
+    texts = pc.replace_substring(pc.replace_substring(texts, "\u2212", "-"), decimal_point, ".")
+    return texts.cast("float64")
 
 
 def is_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -89,36 +172,7 @@ def count(flags: pa.ChunkedArray) -> int:
     return pc.sum(flags).as_py() or 0
 
 
-def _dates_as_days(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Turn dates and times into days since 1970, or since midnight, as float64; return any other column as it is.
-
-    Dates in text are seen if exactly one format fits all of them: 3/4/2020 alone may be in March or in April.
-    """
-    import pyarrow as pa
+def _without(texts: pa.ChunkedArray, sign: str) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
-    if is_text(column.type):
-        texts = pc.utf8_trim_whitespace(column)
-        texts = pc.if_else(pc.equal(texts, ""), None, texts)
-        fitting = [format_ for format_ in _DATES if _are_dates(texts.drop_null(), format_)]
-        if len(fitting) != 1:
-            return column
-        column = pc.strptime(texts, fitting[0], "s", error_is_null=True)
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        unit = pa.timestamp("us", getattr(column.type, "tz", None))
-    elif pa.types.is_time(column.type):
-        column, unit = column.cast(pa.time64("us"), safe=False), pa.time64("us")
-    elif pa.types.is_duration(column.type):
-        unit = pa.duration("us")
-    else:
-        return column
-    return pc.divide(column.cast(unit, safe=False).cast("int64").cast("float64"), 86_400e6)
-
-
-def _are_dates(texts: pa.ChunkedArray, format_: str) -> bool:
-    import pyarrow.compute as pc
-
-    def are(some: pa.ChunkedArray) -> bool:
-        return len(some) > 0 and not pc.strptime(some, format_, "s", error_is_null=True).null_count
-
-    return are(texts[:1]) and are(texts)
+    return pc.utf8_trim_whitespace(pc.replace_substring(texts, sign, "")) if sign else texts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from lightning_template.engine.files.table_file import TableFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_logger = logging.getLogger(__name__)
 
 MAX_NUMBERED_CLASSES = 1000
 """Number of classes that are numbers above which they are taken for quantities."""
@@ -24,6 +28,10 @@ def classes_of(file: TableFile, name: str) -> list[str]:
         ValueError: If there is no such column, or it does not hold classes.
     """
     values = _labels(file, name).unique().to_pylist()
+    numbers = Counter(value.casefold() for value in values)
+    if alike := [value for value in values if numbers[value.casefold()] > 1]:
+        what = "%s, column %r: classes that differ by capitals alone are different classes: %s"
+        _logger.warning(what, file.path, name, ", ".join(map(repr, sorted(alike)[:5])))
     try:
         return sorted(values, key=int)
     except ValueError:

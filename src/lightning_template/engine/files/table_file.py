@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,21 +13,29 @@ import numpy as np
 
 from lightning_template.engine.files.data_files import check_regular, not_found
 from lightning_template.engine.files.table_cells import (
+    SIGNS,
+    Form,
     as_numbers,
     count,
+    form_of,
+    has_form,
     is_missing,
     is_number,
-    is_numeric,
     is_text,
+    known_texts,
     stands_for_nothing,
 )
-from lightning_template.engine.files.table_reading import is_text_table, numbered_rows, read_table
+from lightning_template.engine.files.table_dates import fitting_formats
+from lightning_template.engine.files.table_reading import read_table
+from lightning_template.engine.files.table_text import is_text_table, numbered_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MIN_COUNTED_ROWS = 4
 """Number of rows from which on numbers that count them are no coincidence."""
+
+_logger = logging.getLogger(__name__)
 
 _INDEX_NAME = r"|Unnamed: 0(\.\d+)*|__index_level_\d+__"  # pandas has the others for an index without a name
 
@@ -37,18 +46,24 @@ class TableFile:
     Args:
         path: File that ends in `.csv`, `.tsv` or `.txt`, or in one of these and `.gz`, whose first line names the
             columns; or in `.parquet`.
+        forms: How columns write numbers and dates, by their names, where another table says it.
 
     Raises:
         ValueError: If there is no such file, or no table with names and rows in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, forms: Mapping[str, Form] | None = None) -> None:
         self.path = path
+        self.forms = dict(forms or {})
+        """How columns write numbers and dates, of those that were asked for."""
         if path.suffix != ".parquet" and not is_text_table(path):
-            raise ValueError(f"a table's name must end in .csv, .tsv, .txt (or .csv.gz) or .parquet, got {path}")
+            hint = "; export the sheet as CSV" if path.suffix.startswith(".xls") else ""
+            hint = "; unpack the archive" if path.suffix == ".zip" else hint
+            raise ValueError(f"a table's name must end in .csv, .tsv, .txt (or .csv.gz) or .parquet, got {path}{hint}")
         check_regular(path)
         try:
-            self.table, self._decimal_point = read_table(path)
+            texts = [name for name, form in self.forms.items() if form is None]
+            self.table, self._decimal_point = read_table(path, texts)
         except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
             raise ValueError(f"{path} cannot be read as a table: {error}") from error
         names = self.names
@@ -88,17 +103,25 @@ class TableFile:
         Raises:
             ValueError: If it holds numbers, but for one cell or few of text.
         """
-        column = self._numbers(name)
+        if self._numbers(name) is not None:
+            return True
+        column = self.column(name)
         if is_text(column.type):
             num_known = len(column) - count(stands_for_nothing(column))
             num_texts = num_known - count(is_number(column, self._decimal_point))
             if num_texts < num_known / 2 and (num_texts == 1 or 10 * num_texts <= num_known):
                 raise self._no_number(name, column)
-        return is_numeric(column.type)
+        return False
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Tell whether a column holds dates that may be read in two ways, as 3/4/2020 is of March or of April."""
+        column = self.column(name)
+        return is_text(column.type) and len(fitting_formats(known_texts(column))) > 1
 
     def missing(self, name: str) -> np.ndarray:
         """Return for each row whether a column lacks a value there, `(num_rows,)`."""
-        return np.array(is_missing(self._numbers(name)))
+        numbers = self._numbers(name)
+        return np.array(is_missing(self.column(name) if numbers is None else numbers))
 
     def check_complete(self, names: Sequence[str], remedy: str) -> None:
         """Check that no row lacks a value of some columns.
@@ -148,10 +171,8 @@ class TableFile:
         values = np.empty((len(self.table), len(names)))
         for position, name in enumerate(names):
             column = self._numbers(name)
-            if is_text(column.type):
-                raise self._no_number(name, column)
-            if not is_numeric(column.type):
-                raise ValueError(f"{self.path}, column {name!r}: must hold numbers, got {column.type}")
+            if column is None:
+                raise self._no_number(name, self.column(name))
             values[:, position] = column.cast("float64", safe=False).to_numpy()  # empty cells become NaN
             bad = ~np.isfinite(values[:, position])
             if allow_missing:
@@ -195,12 +216,21 @@ class TableFile:
             where, value = f"line {line}", cells[position]
         return ValueError(f"{self.path}, {where}, column {name!r}: {what}, got {value!r}")
 
-    def _numbers(self, name: str) -> pa.ChunkedArray:
-        """Return a column with its text or dates as numbers, if it holds such."""
-        return as_numbers(self.column(name), self._decimal_point)
+    def _numbers(self, name: str) -> pa.ChunkedArray | None:
+        """Return a column with its text or dates as numbers; None if it does not hold such."""
+        column = self.column(name)
+        if name not in self.forms:
+            self.forms[name] = form_of(column, self._decimal_point)
+            if self.forms[name] in SIGNS:
+                _logger.info("%s, column %r: numbers are read without their %s", self.path, name, self.forms[name])
+        return as_numbers(column, self._decimal_point, self.forms[name])
 
     def _no_number(self, name: str, column: pa.ChunkedArray) -> ValueError:
         import pyarrow.compute as pc
 
-        row = pc.or_(is_number(column, self._decimal_point), stands_for_nothing(column)).index(False).as_py()
-        return self.error(name, max(row, 0), "must hold a number, or the column be left out of `inputs`")
+        form = self.forms.get(name) or ""
+        kind = f"a number with {form}" if form in SIGNS else f"a date as in training, {form}" if form else "a number"
+        if not is_text(column.type):
+            return ValueError(f"{self.path}, column {name!r}: must hold {kind}, got {column.type}")
+        row = pc.or_(has_form(column, form, self._decimal_point), stands_for_nothing(column)).index(False).as_py()
+        return self.error(name, max(row, 0), f"must hold {kind}, or the column be left out of `inputs`")

@@ -1,7 +1,8 @@
-"""Columns of a table as inputs: numbers as they are, dates in days, text as a column of 0 and 1 for each category."""
+"""Columns of a table as inputs: numbers as they are, dates in days, text as categories."""
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -35,13 +36,16 @@ class TableInputs:
         missing: What becomes of cells without a value. `median` takes the median of the training rows, and no category
             for text; `indicator` besides adds a column that tells where there was none; `drop` leaves out the row.
             None refuses them.
+        as_index: Whether text becomes the index of its category, from 1, instead of 0 and 1 for each; 0 is for none.
 
     Raises:
         ValueError: If there is no such column, or it is of more categories than a network could learn from.
     """
 
-    def __init__(self, file: TableFile, names: Sequence[str], missing: Missing | None) -> None:
+    def __init__(self, file: TableFile, names: Sequence[str], missing: Missing | None, as_index: bool = False) -> None:
         self.columns = list(names)
+        self.as_index = as_index
+        self.forms = file.forms
         self.missing = missing
         self.numbers = [name for name in names if file.holds_numbers(name)]
         self.categories = {name: _categories(file, name) for name in names if name not in self.numbers}
@@ -50,9 +54,17 @@ class TableInputs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Name of each number that a network gets."""
+        """Name of each number that a network gets; indices of categories are the last."""
+        told = [f"{name} is missing" for name in self.told]
+        if self.as_index:
+            return (*self.numbers, *told, *self.categories)
         categories = [f"{name}={value}" for name, values in self.categories.items() for value in values]
-        return (*self.numbers, *categories, *(f"{name} is missing" for name in self.told))
+        return (*self.numbers, *categories, *told)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """For each index of a category how many values it may have."""
+        return tuple(len(values) + 1 for values in self.categories.values()) if self.as_index else ()
 
     def read(self, file: TableFile) -> Tensor:
         """Return stored inputs `(num_rows, num_stored)`, float64.
@@ -64,12 +76,24 @@ class TableInputs:
         if not is_filled:
             file.check_complete(self.columns, REMEDIES if self.missing is None else NOT_DROPPED)
         numbers = file.numbers(self.numbers, allow_missing=is_filled)
-        parts = [np.nan_to_num(numbers)]
-        parts += [_one_hot(file, name, values) for name, values in self.categories.items()]
-        parts += [file.missing(name)[:, None] for name in self.told]
+        told = [file.missing(name)[:, None] for name in self.told]
+        indices = [_category_indices(file, name, values)[:, None] for name, values in self.categories.items()]
+        parts = [np.nan_to_num(numbers), *told, *indices]
+        if not self.as_index:
+            sizes = map(len, self.categories.values())
+            one_hot = [part == np.arange(1, size + 1) for part, size in zip(indices, sizes, strict=True)]
+            parts = [np.nan_to_num(numbers), *one_hot, *told]
         if is_filled:
             parts.append(np.isnan(numbers))
         return torch.from_numpy(np.hstack(parts, dtype=np.float64, casting="unsafe"))
+
+    def read_file(self, path: Path) -> Tensor:
+        """Return stored inputs of another file, whose columns are written as those for training are.
+
+        Raises:
+            ValueError: As `read` does, and if the file is no table.
+        """
+        return self.read(TableFile(path, self.forms))
 
     def leave_out(self, file: TableFile, targets: Sequence[str]) -> None:
         """Leave out rows that lack a value where that is asked for, and log their number.
@@ -114,34 +138,37 @@ class TableInputs:
         return torch.cat([torch.where(flags.bool(), self._medians.to(inputs), numbers), others], dim=1)
 
 
-def choose_inputs(file: TableFile, targets: Sequence[str]) -> list[str]:
+def choose_inputs(file: TableFile, targets: Sequence[str], exclude: Sequence[str] = ()) -> list[str]:
     """Return all columns of numbers, dates and categories that are neither targets nor an index; log the others.
 
     Args:
         file: Table.
         targets: Names of the columns to predict.
+        exclude: Names of columns to leave out.
 
     Raises:
         ValueError: If there is no such column.
     """
-    others = [name for name in file.names if name not in targets]
-    indices = [name for name in others if file.is_index(name)]
-    empty = [name for name in others if name not in indices and file.is_empty(name)]
-    rest = [name for name in others if name not in {*indices, *empty}]
+    for name in (*targets, *exclude):
+        file.column(name)
+    others = [name for name in file.names if name not in {*targets, *exclude}]
+    empty = [name for name in others if file.is_empty(name)]
+    indices = [name for name in others if name not in empty and file.is_index(name)]
+    ambiguous = [name for name in others if name not in empty and file.is_ambiguous(name)]
+    rest = [name for name in others if name not in {*indices, *empty, *ambiguous}]
     inputs = [name for name in rest if file.holds_numbers(name) or _are_categories(file, name)]
-    if not inputs:
-        index = f", but an index of the rows, {indices[0]!r}: name it in `inputs` to use it" if indices else ""
-        targets_named = ", ".join(targets)
-        raise ValueError(
-            f"{file.path} has no column of numbers or categories beside {targets_named} to predict it from{index}"
-        )
-    for names, why in (
+    reasons = (
         (indices, "an index of the rows; to use it, name all inputs in `inputs`"),
         (empty, "empty"),
+        (ambiguous, "dates where day or month may come first: write them as 2020-12-31"),
         ([name for name in rest if name not in inputs], "text that differs in most rows or has too many categories"),
-    ):
-        if names:
-            _logger.info("%s: column %s: no input, as it is %s", file.path, ", ".join(map(repr, names)), why)
+    )
+    told = [f"column {', '.join(map(repr, names))}: no input, as it is {why}" for names, why in reasons if names]
+    if not inputs:
+        what = f"has no column of numbers or categories beside {', '.join(targets)} to predict it from"
+        raise ValueError("; ".join([f"{file.path} {what}", *told]))
+    for line in told:
+        _logger.info("%s: %s", file.path, line)
     return inputs
 
 
@@ -160,8 +187,8 @@ def _categories(file: TableFile, name: str) -> list[str]:
     return categories
 
 
-def _one_hot(file: TableFile, name: str, categories: Sequence[str]) -> np.ndarray:
-    """Return a column of 0 and 1 for each category; a row with another value or none is all 0."""
+def _category_indices(file: TableFile, name: str, categories: Sequence[str]) -> np.ndarray:
+    """Return for each row the index of its category, from 1; 0 for another value or none."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -170,5 +197,4 @@ def _one_hot(file: TableFile, name: str, categories: Sequence[str]) -> np.ndarra
     if unknown := texts.filter(pc.and_(indices.is_null(), texts.is_valid())).unique().to_pylist():
         what = "%s, column %r: values that the training set lacks count as none of its categories: %s"
         _logger.warning(what, file.path, name, ", ".join(map(repr, unknown[:5])) + ", ..." * (len(unknown) > 5))
-    one_hot: np.ndarray = np.array(pc.fill_null(indices, -1))[:, None] == np.arange(len(categories))
-    return one_hot
+    return np.array(pc.fill_null(indices, -1)) + 1

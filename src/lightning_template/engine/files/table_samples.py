@@ -13,23 +13,27 @@ from lightning_template.engine.files.table_inputs import Missing, TableInputs, c
 from lightning_template.engine.files.table_leaks import warn_of_leaks
 
 
-def check_columns(targets: Sequence[str], inputs: Sequence[str] | None, task: str) -> None:
+def check_columns(targets: Sequence[str], inputs: Sequence[str] | None, exclude: Sequence[str], task: str) -> None:
     """Check the names of columns, before there is a table.
 
     Args:
         targets: Names of the columns to predict.
         inputs: Names of the columns to predict them from; None if the table says.
+        exclude: Names of columns that are no inputs.
         task: `classification` or `regression`.
 
     Raises:
-        ValueError: If a column is input and target at once, or classes are to come from several columns.
+        ValueError: If a column is input and target at once, classes are to come from several columns, or `inputs` and
+            `exclude` are both given.
     """
     if not targets or (task == "classification" and len(targets) > 1):
         raise ValueError(f"`targets` must name one column, or several for regression, got {list(targets)}")
     if inputs is not None and not inputs:
         raise ValueError("`inputs` must name at least one column, or be left out, got []")
-    if both := [name for name in targets if name in (inputs or ())]:
-        raise ValueError(f"a column must not be input and target at once, got {both}")
+    if inputs is not None and exclude:
+        raise ValueError(f"`exclude` is for inputs that are not named, got both `inputs` and `exclude` {list(exclude)}")
+    if both := [name for name in targets if name in (inputs or exclude)]:
+        raise ValueError(f"a column must not be input and target at once, or target and left out, got {both}")
 
 
 class TableSamples:
@@ -39,19 +43,29 @@ class TableSamples:
         path: Table for training.
         targets: Names of the columns to predict.
         inputs: Names of the columns to predict them from; if None, those that `choose_inputs` returns.
+        exclude: Names of columns that it leaves out.
         task: `classification` or `regression`.
         missing: What becomes of cells without a value, as `TableInputs` takes it.
+        as_index: What becomes of text, likewise.
 
     Raises:
         ValueError: If the file is not such a table, lacks a column, or a cell holds something else.
     """
 
     def __init__(
-        self, path: Path, targets: Sequence[str], inputs: Sequence[str] | None, task: str, missing: Missing | None
+        self,
+        path: Path,
+        targets: Sequence[str],
+        *,
+        inputs: Sequence[str] | None,
+        exclude: Sequence[str],
+        task: str,
+        missing: Missing | None,
+        as_index: bool,
     ) -> None:
         file = TableFile(path)
-        names = choose_inputs(file, targets) if inputs is None else inputs
-        self.inputs = TableInputs(file, names, missing)
+        names = choose_inputs(file, targets, exclude) if inputs is None else inputs
+        self.inputs = TableInputs(file, names, missing, as_index)
         self.class_names: tuple[str, ...] | None = None
         """Name of each class; None for regression."""
         self._targets = targets
@@ -70,7 +84,7 @@ class TableSamples:
         Raises:
             ValueError: As for the class, and if a row is of a class that the training set lacks.
         """
-        file = TableFile(path)
+        file = TableFile(path, self.inputs.forms)
         self.inputs.leave_out(file, self._targets)
         return self._samples(file)
 
