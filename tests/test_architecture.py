@@ -20,7 +20,8 @@ READ = {
     "transforms": {"torch"},
     "datamodules": {"torch", "lightning", "numpy", "transforms", "engine.batches", "engine.files"},
     "callbacks": {"engine.callbacks", "engine.dashboard", "engine.prediction"},
-    "load": {"torch", "jsonargparse", "lightning", "engine.callbacks", "engine.cli", "engine.process", "engine.runs"},
+    "load": {"torch", "jsonargparse", "lightning", "pyarrow"}
+    | {"engine.callbacks", "engine.cli", "engine.prediction", "engine.process", "engine.runs"},
     "__main__": {"engine.cli"},
     "__init__": {"callbacks", "datamodules", "load", "networks", "tasks", "testing", "transforms"},
 }

@@ -25,7 +25,7 @@ _ROOMS = {
         "TableDataModule",
         "TensorsDataModule",
     ),
-    "load": ("load_config", "load_run"),
+    "load": ("Run", "load_config", "load_run"),
     "networks": ("MLP", "CategoryMLP", "ConvNet", "WithInputChannels"),
     "tasks": ("ClassificationTask", "RegressionTask", "SupervisedTask"),
     "testing": ("CheckResult", "ChecksFailed", "check_task", "parametrize_checks"),

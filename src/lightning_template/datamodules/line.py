@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule
-from lightning_template.engine.files import OneFileReader, TableFile
+from lightning_template.engine.files import TableFile, TableReader
 
 
 class LineDataModule(InMemoryDataModule):
@@ -76,11 +76,11 @@ class LineDataModule(InMemoryDataModule):
         y, test_y = (line + self.noise * torch.randn(x.shape, generator=generator) for _ in range(2))
         return (x, y), (x, test_y)
 
-    def file_reader(self) -> OneFileReader:
+    def file_reader(self) -> TableReader:
         """Return a reader of the column `x` of a table, or of its only column."""
-        return OneFileReader(_read_x, needs_setup=False)
+        return TableReader(_read_x, lambda: ["x"], needs_setup=False)
 
 
-def _read_x(path: Path) -> Tensor:
-    file = TableFile(path)
+def _read_x(path: Path, table: Any) -> Tensor:
+    file = TableFile(path, table=table)
     return torch.from_numpy(file.numbers(file.names if len(file.names) == 1 else ["x"])).float()

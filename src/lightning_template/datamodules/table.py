@@ -11,8 +11,8 @@ from lightning_template.datamodules.normalized import NormalizedDataModule
 from lightning_template.engine.batches import Inputs, Samples, after_setup
 from lightning_template.engine.files import (
     DataDigest,
-    OneFileReader,
     TableInputs,
+    TableReader,
     TableSamples,
     check_columns,
     digest_of_file,
@@ -130,6 +130,9 @@ class TableDataModule(NormalizedDataModule):
         paths = {"path": self.path, "test_path": self.test_path}
         return {name: digest_of_file(path) for name, path in paths.items() if path is not None}
 
-    def file_reader(self) -> OneFileReader:
+    def file_reader(self) -> TableReader:
         """Return a reader of the columns of the inputs."""
-        return OneFileReader(lambda path: after_setup(self.columns).read_file(path))
+        return TableReader(
+            lambda path, table: after_setup(self.columns).read_file(path, table),
+            lambda: after_setup(self.columns).columns,
+        )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from lightning_template.datamodules.normalized import NormalizedDataModule
 from lightning_template.engine.batches import Samples, after_setup
-from lightning_template.engine.files import ArraySamples, DataDigest, Layout, OneFileReader, digests_of_arrays
+from lightning_template.engine.files import ArrayReader, ArraySamples, DataDigest, Layout, digests_of_arrays
 
 
 class TensorsDataModule(NormalizedDataModule):
@@ -83,6 +83,9 @@ class TensorsDataModule(NormalizedDataModule):
         """Return the digests of the files."""
         return digests_of_arrays(self.path, *self.array_names)
 
-    def file_reader(self) -> OneFileReader:
+    def file_reader(self) -> ArrayReader:
         """Return a reader of the array of the inputs."""
-        return OneFileReader(lambda path: after_setup(self.arrays).read_inputs(path))
+        return ArrayReader(
+            lambda path: after_setup(self.arrays).read_inputs(path),
+            lambda array: after_setup(self.arrays).arrange(array),
+        )

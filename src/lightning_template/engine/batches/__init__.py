@@ -6,6 +6,7 @@ from lightning_template.engine.batches.checks import (
     check_samples,
     check_targets_differ,
 )
+from lightning_template.engine.batches.given import kind_of, like_stored, tensor_of
 from lightning_template.engine.batches.inputs import Inputs, Samples
 from lightning_template.engine.batches.loaders import (
     InMemoryLoader,
@@ -35,9 +36,12 @@ __all__ = [
     "check_samples",
     "check_targets_differ",
     "evaluation_loader",
+    "kind_of",
+    "like_stored",
     "mean_and_std",
     "mix_seeds",
     "split",
     "split_indices",
+    "tensor_of",
     "training_loader",
 ]

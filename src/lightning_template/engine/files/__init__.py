@@ -7,13 +7,21 @@ from lightning_template.engine.files.class_folders import ClassFolders
 from lightning_template.engine.files.data_files import DataDigest, digest_of_file
 from lightning_template.engine.files.image_files import ImageFiles
 from lightning_template.engine.files.image_samples import image_samples
-from lightning_template.engine.files.readers import FileReader, ImageReader, InputsOfFiles, OneFileReader
+from lightning_template.engine.files.readers import (
+    ArrayReader,
+    FileReader,
+    ImageReader,
+    InputsOfFiles,
+    OneFileReader,
+    TableReader,
+)
 from lightning_template.engine.files.table_file import TableFile
 from lightning_template.engine.files.table_inputs import TableInputs
 from lightning_template.engine.files.table_samples import TableSamples, check_columns
 
 __all__ = [
     "ArrayFile",
+    "ArrayReader",
     "ArraySamples",
     "ClassFolders",
     "DataDigest",
@@ -25,6 +33,7 @@ __all__ = [
     "OneFileReader",
     "TableFile",
     "TableInputs",
+    "TableReader",
     "TableSamples",
     "check_columns",
     "digest_of_file",

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_template.engine.batches import Samples, check_targets_differ
+from lightning_template.engine.batches import Samples, check_targets_differ, like_stored
 from lightning_template.engine.files.array_file import ArrayFile
 from lightning_template.engine.files.array_roles import find_roles
 from lightning_template.engine.files.array_targets import like_training, targets_of
@@ -105,6 +105,15 @@ class ArraySamples:
             got = ", ".join(f"{name} {file.shape(name)}" for name in names)
             raise ValueError(f"{path}: inputs must be (N, ...) of {self.input_shape}, got {got}")
         return fitting[0]
+
+    def arrange(self, array: Tensor) -> Tensor:
+        """Return inputs that were not read from a file as those for training are stored.
+
+        Raises:
+            ValueError: If they do not have their shape.
+        """
+        inputs = array if array.shape[1:] == self.input_shape else with_channels("the array", array, self.layout)
+        return like_stored(inputs, self.parts["train"][0])
 
     def _like_training(self, path: Path, part: str, stored: Tensor) -> Tensor:
         inputs, train = with_channels(str(path), stored, self.layout), self.parts["train"][0]

@@ -188,7 +188,7 @@ def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False
             image.draft(None, (2 * max(height, width),) * 2)  # six times faster for large JPEG files
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
-            pixels = _to_mode(ImageOps.exif_transpose(image), "L" if channels == 1 else "RGB")
+            pixels = to_mode(ImageOps.exif_transpose(image), channels)
             if image.format == "PNG":  # PIL decodes it without looking at its checksums
                 file.seek(0)
                 Image.open(file, formats=_FORMATS).verify()
@@ -196,6 +196,12 @@ def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False
         raise ValueError(f"{path} cannot be read as an image: it is none of {', '.join(_FORMATS)}") from error
     except Exception as error:  # PIL raises any kind of them for damaged files
         raise ValueError(f"{path} cannot be read as an image: {error}; mend or remove the file") from error
+    return shaped(pixels, shape, whole=whole, invert=invert)
+
+
+def shaped(pixels: Image.Image, shape: tuple[int, int, int], *, whole: bool, invert: bool) -> np.ndarray:
+    """Return an image of the right channels as bytes `(channels, height, width)`; the arguments are `decode`'s."""
+    channels, height, width = shape
     if invert:
         pixels = ImageOps.invert(pixels)
     size, method = (width, height), Image.Resampling.BILINEAR
@@ -203,7 +209,13 @@ def decode(path: str | Path, shape: tuple[int, int, int], *, whole: bool = False
     return array.reshape(height, width, channels).transpose(2, 0, 1)
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def to_mode(image: Image.Image, channels: int) -> Image.Image:
+    """Return an image with 1 channel, grey, or 3, RGB.
+
+    Raises:
+        ValueError: If it has more than 16 bits per channel.
+    """
+    mode = "L" if channels == 1 else "RGB"
     if image.mode.startswith("I"):  # PIL would clip to 255
         values = np.asarray(image)
         if not 0 <= values.min() <= values.max() < 2**16:

@@ -47,25 +47,20 @@ class TableFile:
         path: File that ends in `.csv`, `.tsv` or `.txt`, or in one of these and `.gz`, whose first line names the
             columns; or in `.parquet`.
         forms: How columns write numbers and dates, by their names, where another table says it.
+        table: What to take in place of the file's content; `path` is then a name for messages.
 
     Raises:
         ValueError: If there is no such file, or no table with names and rows in it.
     """
 
-    def __init__(self, path: Path, forms: Mapping[str, Form] | None = None) -> None:
+    def __init__(
+        self, path: Path, forms: Mapping[str, Form] | None = None, table: pa.Table | None = None
+    ) -> None:
         self.path = path
         self.forms = dict(forms or {})
         """How columns write numbers and dates, of those that were asked for."""
-        if path.suffix != ".parquet" and not is_text_table(path):
-            hint = "; export the sheet as CSV" if path.suffix.startswith(".xls") else ""
-            hint = "; unpack the archive" if path.suffix == ".zip" else hint
-            raise ValueError(f"a table's name must end in .csv, .tsv, .txt (or .csv.gz) or .parquet, got {path}{hint}")
-        check_regular(path)
-        try:
-            texts = [name for name, form in self.forms.items() if form is None]
-            self.table, self._decimal_point = read_table(path, texts)
-        except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
-            raise ValueError(f"{path} cannot be read as a table: {error}") from error
+        texts = [name for name, form in self.forms.items() if form is None]
+        self.table, self._decimal_point = (table, ".") if table is not None else _read(path, texts)
         names = self.names
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"{path} has more than one column of the name {twice[0]!r}")
@@ -209,7 +204,7 @@ class TableFile:
         """Return the error of a cell, named as an editor counts: the first line is 1."""
         position, found = self.names.index(name), self.table[name][row].as_py()
         row = int(self._rows[row])
-        if self.path.suffix == ".parquet":
+        if not is_text_table(self.path):
             where, value = f"row {row + 1}", found
         else:
             line, cells = next(islice(numbered_rows(self.path), row + 1, None))
@@ -234,3 +229,15 @@ class TableFile:
             return ValueError(f"{self.path}, column {name!r}: must hold {kind}, got {column.type}")
         row = pc.or_(has_form(column, form, self._decimal_point), stands_for_nothing(column)).index(False).as_py()
         return self.error(name, max(row, 0), f"must hold {kind}, or the column be left out of `inputs`")
+
+
+def _read(path: Path, texts: Sequence[str]) -> tuple[pa.Table, str]:
+    if path.suffix != ".parquet" and not is_text_table(path):
+        hint = "; export the sheet as CSV" if path.suffix.startswith(".xls") else ""
+        hint = "; unpack the archive" if path.suffix == ".zip" else hint
+        raise ValueError(f"a table's name must end in .csv, .tsv, .txt (or .csv.gz) or .parquet, got {path}{hint}")
+    check_regular(path)
+    try:
+        return read_table(path, texts)
+    except (ValueError, OSError) as error:  # pyarrow's own are of these kinds
+        raise ValueError(f"{path} cannot be read as a table: {error}") from error

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from lightning_template.engine.batches import Inputs
 from lightning_template.engine.files.table_file import TableFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Missing = Literal["median", "drop", "indicator"]
 """What happens to cells without a value."""
@@ -87,13 +90,17 @@ class TableInputs:
             parts.append(np.isnan(numbers))
         return torch.from_numpy(np.hstack(parts, dtype=np.float64, casting="unsafe"))
 
-    def read_file(self, path: Path) -> Tensor:
+    def read_file(self, path: Path, table: "pa.Table | None" = None) -> Tensor:
         """Return stored inputs of another file, whose columns are written as those for training are.
+
+        Args:
+            path: File.
+            table: What to take in place of its content.
 
         Raises:
             ValueError: As `read` does, and if the file is no table.
         """
-        return self.read(TableFile(path, self.forms))
+        return self.read(TableFile(path, self.forms, table))
 
     def leave_out(self, file: TableFile, targets: Sequence[str]) -> None:
         """Leave out rows that lack a value where that is asked for, and log their number.

@@ -14,7 +14,9 @@ PREVIOUS = "previous"
 _logger = logging.getLogger("lightning_template")
 
 
-def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "best") -> Path:
+def resolve_checkpoint(
+    where: str, root: Path, experiment: str, prefer: str = "best", needs_config: bool = True
+) -> Path:
     """Find the checkpoint file that a user means, and check that it holds what was written.
 
     Args:
@@ -24,6 +26,7 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
         root: Folder that holds `lightning_logs`.
         experiment: Name of the experiment.
         prefer: `best` or `last`.
+        needs_config: Whether a run must have a `config.yaml`.
 
     Raises:
         ValueError: If there is no such checkpoint, or only damaged ones, or the run has no `config.yaml`.
@@ -41,7 +44,8 @@ def resolve_checkpoint(where: str, root: Path, experiment: str, prefer: str = "b
         for word in words:
             files = [run / "checkpoints" / f"{name}.ckpt" for name in (word, *([PREVIOUS] if word == "last" else []))]
             if any(file.is_file() for file in files):
-                _check_config(run)
+                if needs_config:
+                    _check_config(run)
                 return _first_whole(files)
     looked = path if path.is_dir() else f"{len(runs)} runs in {root / LOGS / experiment}"
     has_last = any((run / "checkpoints" / "last.ckpt").is_file() for run in runs)  # a run that watches nothing
