@@ -20,8 +20,7 @@ READ = {
     "transforms": {"torch"},
     "datamodules": {"torch", "lightning", "numpy", "transforms", "engine.batches", "engine.files"},
     "callbacks": {"engine.callbacks", "engine.dashboard", "engine.prediction"},
-    "load": {"torch", "jsonargparse", "lightning", "pyarrow"}
-    | {"engine.callbacks", "engine.cli", "engine.prediction", "engine.process", "engine.runs"},
+    "load": {"torch", "jsonargparse", "lightning", "engine.cli", "engine.prediction", "engine.process", "engine.runs"},
     "__main__": {"engine.cli"},
     "__init__": {"callbacks", "datamodules", "load", "networks", "tasks", "testing", "transforms"},
 }
@@ -231,7 +230,7 @@ sys.exit(any(name in sys.modules for name in ("torch", "lightning", "jsonargpars
 def test_the_package_has_the_public_names_of_each_room(room: str) -> None:
     """A new task, network or datamodule has its name in `_ROOMS` of `lightning_template/__init__.py` too."""
     module = import_module(f"lightning_template.{room}")
-    assert set(lightning_template._ROOMS[room]) == set(module.__all__)
+    assert set(lightning_template._ROOMS[room].split()) == set(module.__all__)
     assert all(getattr(lightning_template, name) is getattr(module, name) for name in module.__all__)
     assert {room, *module.__all__} <= set(dir(lightning_template))
     stars = [name for name in imports(PACKAGE / "__init__.py") if name == f"{room}.*"]

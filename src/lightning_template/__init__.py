@@ -6,33 +6,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "callbacks": (
-        "BestAndLast",
-        "ClockedProgressBar",
-        "Dashboard",
-        "Executions",
-        "Figures",
-        "FiniteLoss",
-        "PredictionWriter",
-        "RunDirectory",
-        "StepMonitor",
-    ),
-    "datamodules": (
-        "FashionMNISTDataModule",
-        "ImageFolderDataModule",
-        "InMemoryDataModule",
-        "LineDataModule",
-        "TableDataModule",
-        "TensorsDataModule",
-    ),
-    "load": ("Run", "load_config", "load_run"),
-    "networks": ("MLP", "CategoryMLP", "ConvNet", "WithInputChannels"),
-    "tasks": ("ClassificationTask", "RegressionTask", "SupervisedTask"),
-    "testing": ("CheckResult", "ChecksFailed", "check_task", "parametrize_checks"),
-    "transforms": ("Augmentation", "RandomCrop", "RandomErasing", "RandomHorizontalFlip"),
+    "callbacks": "BestAndLast ClockedProgressBar Dashboard Executions Figures "
+    "FiniteLoss PredictionWriter RunDirectory StepMonitor",
+    "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
+    "LineDataModule TableDataModule TensorsDataModule",
+    "load": "Run load_config load_run",
+    "networks": "MLP CategoryMLP ConvNet WithInputChannels",
+    "tasks": "ClassificationTask RegressionTask SupervisedTask",
+    "testing": "CheckResult ChecksFailed check_task parametrize_checks",
+    "transforms": "Augmentation RandomCrop RandomErasing RandomHorizontalFlip",
 }
 """Public names by the rooms that define them."""
-__all__ = [name for names in _ROOMS.values() for name in names]
+__all__ = " ".join(_ROOMS.values()).split()
 
 if TYPE_CHECKING:  # editors and type checkers see the names themselves, and so each typo
     from lightning_template.callbacks import *  # noqa: F403
@@ -45,7 +30,7 @@ if TYPE_CHECKING:  # editors and type checkers see the names themselves, and so 
 else:
 
     def __getattr__(name: str) -> Any:
-        room = name if name in _ROOMS else next((room for room, names in _ROOMS.items() if name in names), None)
+        room = name if name in _ROOMS else next((room for room, names in _ROOMS.items() if name in names.split()), None)
         if room is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         module = import_module(f"{__name__}.{room}")

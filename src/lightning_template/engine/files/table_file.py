@@ -53,9 +53,7 @@ class TableFile:
         ValueError: If there is no such file, or no table with names and rows in it.
     """
 
-    def __init__(
-        self, path: Path, forms: Mapping[str, Form] | None = None, table: pa.Table | None = None
-    ) -> None:
+    def __init__(self, path: Path, forms: Mapping[str, Form] | None = None, table: pa.Table | None = None) -> None:
         self.path = path
         self.forms = dict(forms or {})
         """How columns write numbers and dates, of those that were asked for."""
