@@ -272,11 +272,12 @@ def test_a_network_that_cannot_be_followed_has_no_graph(
 
 
 def test_charts_join_training_and_validation() -> None:
-    names = ["train/loss", "train/loss_step", "val/loss", "val/mae", "other"]
+    names = ["val/loss", "train/loss", "train/loss_step", "val/mae", "other"]
     assert dashboard._charts(names) == {
         "learning": {
             "loss": ["Multiline", ["train/loss$", "val/loss$"]],
-            "mae": ["Multiline", ["train/mae$", "val/mae$"]],
+            "mae": ["Multiline", ["val/mae$"]],
+            "other": ["Multiline", ["other$"]],
         },
         "optimizer": {
             "learning rate": ["Multiline", ["optimizer/lr"]],

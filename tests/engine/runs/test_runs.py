@@ -92,7 +92,7 @@ def test_a_run_is_what_its_files_say(tmp_path: Path) -> None:
         runs.update_json(run / name, entries)
     state, best = KNOWN["state.json"], KNOWN["metrics.json"]["best"]
     expected = {"path": str(run), "experiment": "line", "version": 0, **state, "commit": "abc", "dirty": True}
-    assert records.read_run(run) == {**expected, "best": best, "test": {"test/loss": 0.25}}
+    assert records.read_run(run) == {**expected, "best": best, "final": None, "test": {"test/loss": 0.25}}
     runs.update_json(run / "state.json", {"started": None, "state": "running"})
     assert records.read_run(run)["started"] == "2026-01-01"
     assert records.read_run(run)["state"] == "interrupted"

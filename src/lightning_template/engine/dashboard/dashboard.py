@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import shlex
 import warnings
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ from lightning_template.engine.libraries.lightning_trainer import batches_that_s
 from lightning_template.engine.nests import map_tensors, tensors_of
 from lightning_template.engine.runs.changes import class_options, flatten
 from lightning_template.engine.runs.directories import read_json
+from lightning_template.engine.runs.names import of_validation, pairs
 
 RECIPE_OPTIONS = (
     "accumulate_grad_batches",
@@ -149,15 +151,9 @@ def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float]:
 
 
 def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """Return a layout in which training and validation share a chart for each metric."""
-    metrics = [name.removeprefix("train/") for name in names if name.startswith("train/")]
-    metrics += [name.removeprefix("val/") for name in names if name.startswith("val/")]
+    """Return a layout in which training and validation share a chart for each quantity whose names pair up."""
     return {
-        "learning": {
-            name: ["Multiline", [f"{stage}/{name}$" for stage in ("train", "val")]]
-            for name in dict.fromkeys(metrics)
-            if name != "loss_step"
-        },
+        "learning": {title: ["Multiline", _tags(by_stage)] for title, by_stage in pairs(names).items()},
         "optimizer": {
             "learning rate": ["Multiline", ["optimizer/lr"]],
             "gradient norm": ["Multiline", ["optimizer/gradient_norm"]],
@@ -167,6 +163,12 @@ def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
             "memory, MB": ["Multiline", ["memory/.*"]],
         },
     }
+
+
+def _tags(by_stage: Mapping[str | None, list[str]]) -> list[str]:
+    """Return patterns of the curves of a quantity; those of a validation may come later."""
+    tags = [f"{re.escape(name)}$" for names in by_stage.values() for name in names]
+    return tags + [of_validation(name) for name in by_stage.get("train", []) if "val" not in by_stage]
 
 
 def _texts(trainer: Trainer) -> dict[str, str]:

@@ -12,7 +12,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from lightning_template.engine.callbacks.observer import Observer
-from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, should_log
+from lightning_template.engine.libraries.lightning_trainer import batches_that_stepped, logged_in_step, should_log
 from lightning_template.engine.nests import tensors_of
 
 EVERY_SECONDS = 5.0
@@ -28,7 +28,7 @@ class StepMonitor(Observer):
         - `speed/samples_per_second`: samples of all ranks, without the time of validation.
         - `memory/process_mb`: largest resident set so far, or `memory/gpu_mb`: largest memory of the GPU so far.
 
-    The loss of the first step is logged too, so that its curve has a beginning.
+    What the first step logs is logged too, or else its loss, so that curves have a beginning.
 
     Lightning's `ThroughputMonitor` does not serve: it has to see each batch, which executions leave out.
     """
@@ -63,7 +63,7 @@ class StepMonitor(Observer):
         """Log what is due."""
         step = batches_that_stepped(trainer)
         is_due = should_log(trainer)
-        is_first = step == 0 and trainer.global_step == 1 and not is_due
+        is_first = step == 0 and trainer.global_step > 0 and not is_due
         if batch_idx == 0 or not self._samples_per_batch:
             self._samples_per_batch = num_samples(batch)
         if not (trainer.loggers and (is_first or is_due)):
@@ -74,7 +74,9 @@ class StepMonitor(Observer):
             scalars["optimizer/gradient_norm"] = float(torch.nn.utils.get_total_norm(gradients))
         if is_first:
             loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-            if isinstance(loss, Tensor):
+            if logged := logged_in_step(trainer):
+                scalars |= logged
+            elif isinstance(loss, Tensor):
                 scalars["train/loss_step"] = loss.item() * trainer.accumulate_grad_batches
         elif self._seconds + time.perf_counter() - self._began >= EVERY_SECONDS:
             self._seconds += time.perf_counter() - self._began
@@ -82,9 +84,14 @@ class StepMonitor(Observer):
         _log(trainer, scalars, step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log speed and memory."""
+        """Log speed and memory, and what each step logs if no step of a short epoch may have been logged."""
         self._seconds += time.perf_counter() - self._began
-        _log(trainer, self._machine(trainer), batches_that_stepped(trainer) - 1)
+        scalars = self._machine(trainer)
+        interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # the Trainer's parts set it
+        if trainer.num_training_batches < interval and not should_log(trainer):
+            # a mean over the epoch is logged anyway, beside the name that ends so
+            scalars |= {name: value for name, value in logged_in_step(trainer).items() if not name.endswith("_step")}
+        _log(trainer, scalars, batches_that_stepped(trainer) - 1)
 
     def _machine(self, trainer: Trainer) -> dict[str, float]:
         """Return speed since the last look, and memory, by tag."""

@@ -72,8 +72,25 @@ def logged_in_validation(trainer: Trainer) -> list[str]:
     """
     if known_version():
         results = trainer.fit_loop.epoch_loop.val_loop._results
-        return list(results.metrics(on_step=False)["callback"])
+        running = results.dataloader_idx
+        names: list[str] = []
+        for loader in {metric.meta.dataloader_idx: None for metric in results.values()}:
+            results.dataloader_idx = loader  # `metrics` has those of this one alone
+            names += results.metrics(on_step=False)["callback"]
+        results.dataloader_idx = running
+        return names
     return list(trainer.callback_metrics)
+
+
+def logged_in_step(trainer: Trainer) -> dict[str, float]:
+    """Return what the latest training step logged, as loggers get it; nothing where the version is unknown.
+
+    `logged_metrics` has it only for steps that Lightning logs.
+    """
+    if not known_version():
+        return {}
+    metrics = trainer.fit_loop.epoch_loop._results.metrics(on_step=True)["log"]
+    return {name: value.item() for name, value in metrics.items()}
 
 
 def needs_no_validation(callback: Callback) -> bool:

@@ -31,8 +31,9 @@ def read_run(run: Path) -> dict[str, Any]:
     """Read what a run left, as far as it is there, readable and of the right type.
 
     Returns:
-        The run's `path`, `experiment`, `version`, `state`, `error`, `best` score and `test` metrics. Also its `epochs`,
-        `steps`, `seconds` of training, time it `started`, and git `commit`, which may be `dirty`. None means unknown.
+        The run's `path`, `experiment`, `version`, `state`, `error`, `best` score, `final` and `test` metrics. Also its
+        `epochs`, `steps`, `seconds` of training, time it `started`, and git `commit`, which may be `dirty`. None means
+        unknown.
     """
     state, metrics, environment = (read_json(run / name) for name in (STATE_FILE, METRICS_FILE, "environment.json"))
     became = state.get("state")
@@ -54,6 +55,7 @@ def read_run(run: Path) -> dict[str, Any]:
         "commit": _text(environment.get("git_commit")),
         "dirty": dirty if isinstance(dirty, bool) else None,
         "best": best_of(metrics),
+        "final": floats_of(final) if isinstance(final := metrics.get("final"), dict) else None,
         "test": floats_of(test) if isinstance(test := metrics.get("test"), dict) else None,
     }
 

@@ -11,6 +11,7 @@ from lightning_template.engine.cli.commands.printing import print_json, print_li
 from lightning_template.engine.process.errors import printable
 from lightning_template.engine.runs import directories as runs
 from lightning_template.engine.runs.changes import changes
+from lightning_template.engine.runs.names import split_name
 
 COLUMNS = ("experiment", "version", "state", "epochs", "best", "test", "duration", "commit", "started")
 SORTED_BY = ("experiment", "state", "epochs", "best", "duration", "started")
@@ -142,19 +143,26 @@ def _row(run: Mapping[str, Any]) -> list[str]:
     score, test = run["best"], run["test"] or {}
     shown = next(iter(test.items()), None)
     if score:  # the tested quantity that training was watched by
-        name = score["monitor"].replace("val/", "test/")
-        shown = (name, test[name]) if name in test else shown
+        watched = split_name(score["monitor"])[1]
+        shown = next((item for item in test.items() if split_name(item[0])[1] == watched), shown)
+    last = _loss(run["final"] or {})
     return [
         run["experiment"],
         str(run["version"]),
         run["state"],
         "" if run["epochs"] is None else str(run["epochs"]),
-        f"{score['monitor']} {score['best_score']:.4f}" if score else "",
+        f"{score['monitor']} {score['best_score']:.4f}" if score else f"{last[0]} {last[1]:.4f} (last)" if last else "",
         f"{shown[0]} {shown[1]:.4f}" if shown else "",
         "" if run["seconds"] is None else _duration(run["seconds"]),
         (run["commit"] or "")[:8] + ("+" if run["dirty"] else ""),
         (run["started"] or "").replace("T", " ").removesuffix("+00:00"),
     ]
+
+
+def _loss(metrics: Mapping[str, float]) -> tuple[str, float] | None:
+    """Return the loss among metrics, or else the first; None if there are none."""
+    losses = [item for item in metrics.items() if split_name(item[0])[1].lower() == "loss"]
+    return next(iter([*losses, *metrics.items()]), None)
 
 
 def _duration(seconds: float) -> str:
