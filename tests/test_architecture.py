@@ -43,7 +43,7 @@ INSIDE = {
     "engine.dashboard": {"torch", "torchmetrics", "lightning", "matplotlib", "yaml"}
     | {"engine.callbacks", "engine.drawing", "engine.loops", "engine.nests", "engine.runs"},
     "engine.prediction": {"torch", "lightning", "pyarrow"}
-    | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.runs"},
+    | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.nests", "engine.runs"},
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}
     | {"engine.batches", "engine.callbacks", "engine.loops", "engine.process"},
     "engine.cli": {"torch", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks", "testing"}

@@ -21,7 +21,7 @@ from lightning_template.datamodules import (
 from lightning_template.engine.cli.commands.samples import write_samples
 from lightning_template.engine.files import OneFileReader
 from lightning_template.engine.prediction import FilesToPredict
-from lightning_template.engine.prediction.prediction_writer import _without_formulas
+from lightning_template.engine.prediction.table_file import _without_formulas
 
 OFF = ["--callbacks.figures=null", "--callbacks.dashboard=null", "--trainer.max_epochs=1"]
 MLP = ["--config", ROOT / "configs" / "fashion_mnist" / "mlp.yaml", "--trainer.log_every_n_steps=1"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -10,17 +10,14 @@ from torch import Tensor
 
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.dashboard.kinds import images_of, unpacks
 from lightning_template.engine.prediction.columns import named_columns
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict
+from lightning_template.engine.prediction.table_file import TableFile
 from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
-
-if TYPE_CHECKING:
-    from pyarrow import Table
 
 NUM_SHOWN = 60
 """Largest number of samples in a figure."""
-
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 
 
 class PredictionWriter(Callback):
@@ -37,8 +34,7 @@ class PredictionWriter(Callback):
         self.figure: Path | None = None
         self.inputs: FilesToPredict | None = None
         """Where samples come from, if not from the data module's test set."""
-        self._part: Path | None = None
-        self._writer: Any = None
+        self._table: TableFile | None = None
         self._num_rows = 0
         self._shown: list[tuple[Tensor, Tensor]] = []
 
@@ -83,7 +79,7 @@ class PredictionWriter(Callback):
         for file, option in ((self.path, "--output"), (self.figure, "--figure")):
             if file and (reason := refusal(file.parent)):
                 raise ValueError(f"cannot write {file}: {reason}; name a file elsewhere with {option}")
-        self._part = temporary_path(self.path)
+        self._table = TableFile(temporary_path(self.path), self.path.suffix)
 
     def on_predict_batch_end(
         self,
@@ -99,7 +95,7 @@ class PredictionWriter(Callback):
         Raises:
             ValueError: If `predict_step` did not return named columns.
         """
-        if self._part is None:
+        if self._table is None:
             return
         datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
         columns = named_columns(outputs, getattr(datamodule, "class_names", None) or ())
@@ -108,22 +104,10 @@ class PredictionWriter(Callback):
         first: dict[str, Any] = {"index": list(rows)}
         if self.inputs is not None and self.inputs.files is not None:
             first["file"] = [self.inputs.files[row] for row in rows]
-        columns = first | columns
-        self._write(columns if self.path and self.path.suffix == ".parquet" else _without_formulas(columns))
+        self._table.write(first | columns)
         if self.figure and self._num_rows < NUM_SHOWN:
-            inputs = batch if isinstance(batch, Tensor) else batch[0]
-            self._shown.append((inputs.cpu(), outputs.get("probability_of", next(iter(outputs.values()))).cpu()))
+            self._shown.append(_shown(pl_module, batch, outputs))
         self._num_rows += num_rows
-
-    def _write(self, columns: Mapping[str, Any]) -> None:
-        import pyarrow  # not needed to train
-
-        table = pyarrow.table(columns)
-        if self._writer is None:
-            assert self._part is not None
-            assert self.path is not None
-            self._writer = _open(self._part, self.path.suffix, table)
-        self._writer.write_table(table)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put table and figure in place.
@@ -131,11 +115,9 @@ class PredictionWriter(Callback):
         Raises:
             ValueError: If there is no figure of samples of this kind.
         """
-        if self._writer is None or self._part is None or self.path is None:
+        if self._table is None or self.path is None or not self._table.close():
             return
-        self._writer.close()
-        put_in_place(self._part, self.path)
-        self._writer = None
+        put_in_place(self._table.path, self.path)
         if self.figure:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
             inputs, predictions = (torch.cat(parts)[:NUM_SHOWN] for parts in zip(*self._shown, strict=True))
@@ -143,35 +125,25 @@ class PredictionWriter(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no half-written table."""
-        if self._writer is not None and self._part is not None:
-            self._writer.close()
-            self._part.unlink()
-            self._writer = None
+        if self._table is not None:
+            self._table.discard()
 
 
-def _open(path: Path, kind: str, table: "Table") -> Any:
-    if kind == ".parquet":
-        from pyarrow.parquet import ParquetWriter
+def _shown(pl_module: LightningModule, batch: Any, outputs: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    """Return what a figure shows of a batch: inputs, or the images among them, and predictions.
 
-        return ParquetWriter(path, table.schema)
-    from pyarrow.csv import CSVWriter
-
-    return CSVWriter(path, table.schema)
-
-
-def _without_formulas(columns: Mapping[str, Any]) -> dict[str, Any]:
-    """Put a `'` before names and texts that begin as formulas do, or with a `'`: it takes one off to read them back.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    Raises:
+        ValueError: If there is none.
     """
-
-    def quoted(text: Any) -> Any:
-        return f"'{text}" if isinstance(text, str) and text.startswith(_BEGINS_FORMULA) else text
-
-    return {
-        quoted(name): [quoted(value) for value in column] if isinstance(column, list) else column
-        for name, column in columns.items()
-    }
+    inputs = batch if isinstance(batch, Tensor) else batch[0] if isinstance(batch, list | tuple) else batch
+    predictions = outputs.get("probability_of", next(iter(outputs.values())))
+    if unpacks(pl_module) and not isinstance(batch, Tensor):
+        inputs = pl_module.unpack(batch)[0]  # type: ignore[operator]  # a task's
+    if not isinstance(inputs, Tensor):
+        inputs = images_of(inputs, len(predictions))
+    if inputs is None or not isinstance(predictions, Tensor):
+        raise ValueError("there is no figure of samples of this kind: leave out --figure")
+    return inputs.cpu(), predictions.cpu()
 
 
 def _draw(inputs: Tensor, predictions: Tensor, class_names: Sequence[str]) -> Any:
