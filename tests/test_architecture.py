@@ -45,7 +45,7 @@ INSIDE = {
     "engine.prediction": {"torch", "lightning", "pyarrow"}
     | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.nests", "engine.runs"},
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}
-    | {"engine.batches", "engine.callbacks", "engine.loops", "engine.process"},
+    | {"engine.batches", "engine.callbacks", "engine.loops", "engine.nests", "engine.process"},
     "engine.cli": {"torch", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks", "testing"}
     | {"engine.callbacks", "engine.loops", "engine.prediction", "engine.process", "engine.rehearsal", "engine.runs"}
     | {"engine.tasks"},

@@ -35,7 +35,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
             found[id(leaf)] = leaf, other
             return other
         attributes = _attributes(leaf)
-        other = copy.copy(leaf) if attributes or isinstance(leaf, dict) else leaf
+        other = _copy(leaf) if attributes or isinstance(leaf, dict) else leaf
         found[id(leaf)] = leaf, other
         if other is not leaf:  # functions and members of enumerations are their own copies
             for name, value in attributes.items():
@@ -67,6 +67,14 @@ def is_plain(nest: Any) -> bool:
     if type(nest) in (list, tuple):
         return all(map(is_plain, nest))
     return type(nest) is Tensor
+
+
+def _copy(leaf: Any) -> Any:
+    """Return a copy of an object; itself if its class allows none."""
+    try:
+        return copy.copy(leaf)
+    except Exception:
+        return leaf
 
 
 def _attributes(leaf: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from lightning_template.engine.libraries.torch_private import has_forward_hooks
+from lightning_template.engine.nests import map_tensors
 from lightning_template.engine.process.errors import one_line
 from lightning_template.engine.rehearsal.samples import Sampler
 from lightning_template.tasks import SupervisedTask
@@ -50,13 +51,13 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
                 if size == 0:
                     return set()
                 trial = _copied(trainer, task, training=stage == "train")
-                batch = move_data_to_device(_own(sampler.batch(size)), trainer.strategy.root_device)
+                batch = _own(sampler.batch(size))
                 if trial is None:
                     return set()
             except Exception:  # of a user's data set or task: the run itself will raise it
                 return set()
             try:
-                return _run(trainer, trial, stage, trainer.precision_plugin.convert_input(batch))
+                return _run(trainer, trial, stage, _moved(trainer, batch))
             except torch.OutOfMemoryError:
                 return set()
             except Exception as error:
@@ -69,8 +70,29 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
 
 def _own(batch: Any) -> Any:
     """Return a batch that may be changed: a user's `collate_fn` may return what the data set holds."""
-    is_pair = isinstance(batch, tuple | list) and all(isinstance(part, Tensor) for part in batch)
-    return batch if is_pair else copy.deepcopy(batch)
+    if isinstance(batch, tuple | list) and all(isinstance(part, Tensor) for part in batch):
+        return batch
+    try:
+        return copy.deepcopy(batch)
+    except Exception:  # of a user's class
+        return map_tensors(Tensor.clone, batch)
+
+
+def _moved(trainer: Trainer, batch: Any) -> Any:
+    """Return a batch as a step gets it.
+
+    Raises:
+        ValueError: If it holds a frozen dataclass, which Lightning changes in place.
+    """
+    try:
+        return move_data_to_device(trainer.precision_plugin.convert_input(batch), trainer.strategy.root_device)
+    except ValueError as error:
+        if "frozen dataclass" not in str(error):
+            raise
+        raise ValueError(
+            f"Lightning cannot move a batch {describe(batch)} to a device, as it holds a frozen dataclass: give that a "
+            "method `to(self, device)` that returns a copy, or do not freeze it"
+        ) from error
 
 
 def _certain_errors(task: SupervisedTask) -> tuple[type[Exception], ...]:
