@@ -63,7 +63,7 @@ DOORLESS = {"load", "callbacks", "__main__"}
 FACE_OF_TESTING = ("testing/__init__.py", "testing/suite.py")
 """What people read of `testing`; its other files are inside."""
 READY_KINDS = {"autoencoder", "multilabel", "pairs", "segmentation"}
-READY_KINDS |= {"sequence_labelling", "sequences", "shapes", "unet"}
+READY_KINDS |= {"category_mlp", "sequence_labelling", "sequences", "shapes", "unet"}
 """Files of the ready kinds of tasks, with their networks and data: who needs one reads that one."""
 MAX_READ_LINES, MAX_KIND_LINES = 1650, 120
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40

@@ -7,6 +7,7 @@ from lightning_template.engine.files.class_folders import ClassFolders
 from lightning_template.engine.files.data_files import DataDigest, digest_of_file
 from lightning_template.engine.files.image_files import ImageFiles
 from lightning_template.engine.files.image_samples import image_samples
+from lightning_template.engine.files.image_table import ImageTable
 from lightning_template.engine.files.readers import (
     ArrayReader,
     FileReader,
@@ -28,6 +29,7 @@ __all__ = [
     "FileReader",
     "ImageFiles",
     "ImageReader",
+    "ImageTable",
     "InputsOfFiles",
     "Layout",
     "OneFileReader",

@@ -25,6 +25,9 @@ class ClassFolders:
         root: Folder that holds the folders.
     """
 
+    num_targets = 0
+    """Number of values to predict for each image: none, as each has a class."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
 

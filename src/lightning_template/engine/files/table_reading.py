@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_template.engine.files.table_cells import MISSING, SIGNS, count, is_number, is_text
-from lightning_template.engine.files.table_text import USUAL, UTF_8, delimiter, is_text_table, read_text, suffix_of
+from lightning_template.engine.files.table_text import (
+    USUAL,
+    UTF_8,
+    delimiter,
+    is_text_table,
+    read_text,
+    rows_of,
+    suffix_of,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 
-def read_table(path: Path, texts: Iterable[str] = ()) -> tuple[pa.Table, str]:
+def read_table(path: Path, texts: Collection[str] = ()) -> tuple[pa.Table, str]:
     """Read a table and return its decimal point too.
 
     Args:
@@ -44,16 +52,19 @@ def read_table(path: Path, texts: Iterable[str] = ()) -> tuple[pa.Table, str]:
     return table.rename_columns(names), decimal_point
 
 
-def _parse(text: str, separator: str, decimal_point: str, texts: Iterable[str]) -> pa.Table:
+def _parse(text: str, separator: str, decimal_point: str, texts: Collection[str]) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    _, names = next(rows_of(text, separator), (0, []))
     return arrow_csv.read_csv(
         pa.BufferReader(text.encode()),
         read_options=arrow_csv.ReadOptions(use_threads=False),  # which names the row of a mistake
         parse_options=arrow_csv.ParseOptions(delimiter=separator, newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(
-            decimal_point=decimal_point, null_values=MISSING, column_types=dict.fromkeys(texts, pa.string())
+            decimal_point=decimal_point,
+            null_values=MISSING,
+            column_types={name: pa.string() for name in names if name.strip() in texts},
         ),
     )
 

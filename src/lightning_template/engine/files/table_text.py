@@ -64,18 +64,28 @@ def read_text(path: Path) -> tuple[str, str]:
 def numbered_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the cells of each row that is not blank, and the number of the line where it starts."""
     text, _ = read_text(path)
-    return _rows(text, delimiter(text))
+    return rows_of(text, delimiter(text))
 
 
 def delimiter(text: str) -> str:
     """Return the separator that gives most of the first rows as many cells as the names of the columns are."""
 
     def agreement(separator: str) -> float:
-        sizes = [len(cells) for _, cells in itertools.islice(_rows(text[:_SAMPLE], separator), 100)]
+        sizes = [len(cells) for _, cells in itertools.islice(rows_of(text[:_SAMPLE], separator), 100)]
         return sizes.count(sizes[0]) if sizes and sizes[0] > 1 else 0
 
     best = max(_DELIMITERS, key=agreement)
     return best if agreement(best) else ","
+
+
+def rows_of(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each row of a text that is not blank, and the number of the line where it starts."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    before = reader.line_num
+    for cells in reader:
+        if cells:
+            yield before + 1, cells
+        before = reader.line_num
 
 
 def _decode(content: bytes) -> tuple[str, str]:
@@ -99,16 +109,7 @@ def _without_comments(text: str) -> str:
     if before[1]:
         separator = delimiter(rest)
         names = next(csv.reader(before[1].splitlines()[-1:], delimiter=separator))
-        _, first = next(_rows(rest, separator), (0, []))
+        _, first = next(rows_of(rest, separator), (0, []))
         if len(first) == len(names) and any(re.fullmatch(r"\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*", cell) for cell in first):
             return blank[1:] + before[1].splitlines()[-1].removeprefix("#").lstrip() + "\n" + rest
     return blank + rest
-
-
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
-    before = reader.line_num
-    for cells in reader:
-        if cells:
-            yield before + 1, cells
-        before = reader.line_num
