@@ -10,7 +10,7 @@ _ROOMS = {
     "FiniteLoss PredictionWriter RunDirectory StepMonitor",
     "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
     "LineDataModule TableDataModule TensorsDataModule",
-    "load": "Run load_config load_run",
+    "load": "Run load_config load_run run_options",
     "networks": "MLP CategoryMLP ConvNet WithInputChannels",
     "tasks": "ClassificationTask RegressionTask SupervisedTask",
     "testing": "CheckResult ChecksFailed check_task parametrize_checks",

@@ -10,12 +10,13 @@ from lightning.pytorch import LightningDataModule, LightningModule
 
 from lightning_template.engine.cli.command_line import read_config
 from lightning_template.engine.cli.parser import TemplateParser
+from lightning_template.engine.cli.trainer_in_python import run_options
 from lightning_template.engine.prediction import Run
 from lightning_template.engine.process.errors import shorten
 from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
 
-__all__ = ["Run", "load_config", "load_run"]
+__all__ = ["Run", "load_config", "load_run", "run_options"]
 
 
 def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule | None]:

@@ -32,6 +32,7 @@ class DataDigests(Callback):
         self.files = files
         self.run = run
         self.allow_changes = allow_changes
+        self._digests: Digests = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Compare the loaded data, once.
@@ -41,10 +42,21 @@ class DataDigests(Callback):
         """
         if FILE in self.files or not trainer.is_global_zero:
             return
-        digests = describe_data(trainer.datamodule)  # type: ignore[attr-defined]  # the Trainer's parts set it
-        self.files[FILE] = dump_json(digests)
-        change = change_of_data(self.run, digests) if self.run else None
-        if change and stage == "fit" and not self.allow_changes:
+        self._digests = describe_data(trainer.datamodule)  # type: ignore[attr-defined]  # the Trainer's parts set it
+        self.files[FILE] = dump_json(self._digests)
+        self.compare(stage == "fit")
+
+    def compare(self, goes_on: bool) -> None:
+        """Compare the digests with those of the run.
+
+        Args:
+            goes_on: Whether training goes on, otherwise a change is only logged.
+
+        Raises:
+            ValueError: If a run is to be continued with other data.
+        """
+        change = change_of_data(self.run, self._digests) if self.run else None
+        if change and goes_on and not self.allow_changes:
             raise ValueError(
                 f"{change}, so the run might not end as it would have: bring back what was there, or add "
                 "--allow_changes to go on with what is there"
