@@ -34,6 +34,9 @@ class LineDataModule(InMemoryDataModule):
         32.0
     """
 
+    num_targets = 1
+    """Number of values to predict for each point."""
+
     def __init__(
         self,
         slope: float = 3.0,
