@@ -31,7 +31,7 @@ class Loaders(LightningDataModule):
         collate: Makes a batch.
     """
 
-    def __init__(self, samples: list[Any], collate: Collate, in_prediction: Collate | None = None) -> None:
+    def __init__(self, samples: Any, collate: Collate, in_prediction: Collate | None = None) -> None:
         super().__init__()
         self.samples = samples
         self.collate = collate
@@ -146,7 +146,8 @@ class WeightedTask(SupervisedTask):
 
     def compute_loss(self, outputs: Any, targets: Any) -> Tensor:
         errors = F.mse_loss(outputs, targets["y"], reduction="none").mean(dim=1)
-        return (targets["weight"] * errors).mean()
+        loss: Tensor = (targets["weight"] * errors).mean()
+        return loss
 
 
 class LSTM(nn.Module):
@@ -159,7 +160,8 @@ class LSTM(nn.Module):
 
     def forward(self, inputs: PackedSequence) -> Tensor:
         _, (state, _) = self.lstm(inputs)
-        return self.head(state[0])
+        out: Tensor = self.head(state[0])
+        return out
 
 
 class Tags(nn.Module):
@@ -294,7 +296,8 @@ class AuxiliaryTask(ErrorTask):
     """The network returns a further loss."""
 
     def compute_loss(self, outputs: Any, targets: Tensor) -> Tensor:
-        return super().compute_loss(outputs["value"], targets) + 0.1 * outputs["aux"]
+        loss: Tensor = super().compute_loss(outputs["value"], targets) + 0.1 * outputs["aux"]
+        return loss
 
     def predict(self, outputs: Any) -> Any:
         return outputs["value"]

@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lightning_template.callbacks import BestAndLast, Executions, PredictionWriter
 from lightning_template.engine.loops.execution import ExecutionLoop
-from lightning_template.engine.rehearsal import Rehearsal
+from lightning_template.engine.rehearsal import Rehearsal, trial
 from lightning_template.engine.rehearsal import callback as rehearsal
 
 NUM_STEPS = 18  # of 3 epochs
@@ -28,7 +28,7 @@ def trainer_of(*callbacks: Callback, **options: Any) -> Trainer:
 def train(kind: str, steps: int, *callbacks: Callback, ckpt_path: Path | None = None, **options: Any) -> Any:
     """Fit, and return the task, the metrics and the state of the optimizer."""
     torch.manual_seed(0)
-    task, data = (made() for made in KINDS[kind])
+    task, data = KINDS[kind][0](), KINDS[kind][1]()
     trainer = trainer_of(Rehearsal(), *callbacks, Executions(steps), **options)
     trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
     return task, trainer.callback_metrics, trainer.optimizers[0].state_dict()
@@ -55,8 +55,12 @@ def test_executions_and_resume_change_nothing(kind: str, tmp_path: Path, monkeyp
     """One run in single steps; one in executions of several that is killed within an epoch and resumed."""
     monkeypatch.setattr("lightning_template.engine.loops.execution.MAX_SECONDS", 60.0)
     tried: list[set[str]] = []
-    rehearse = rehearsal.rehearse
-    monkeypatch.setattr(rehearsal, "rehearse", lambda *args: tried.append(rehearse(*args)) or tried[-1])
+
+    def rehearse(*args: Any) -> set[str]:
+        tried.append(trial.rehearse(*args))
+        return tried[-1]
+
+    monkeypatch.setattr(rehearsal, "rehearse", rehearse)
     single, metrics, optimizer = train(kind, 1)
     assert tried[0] >= {"train/loss"}  # the rehearsal knew how to try such a batch
     num_inner = 0
@@ -69,14 +73,14 @@ def test_executions_and_resume_change_nothing(kind: str, tmp_path: Path, monkeyp
 
     monkeypatch.setattr(ExecutionLoop, "inner_step", counted)
     saving: Any = {"enable_checkpointing": True, "default_root_dir": tmp_path}
-    hook = killed_at(14)  # 2 steps after the second epoch
+    hook = killed_at(18)  # within the third epoch
     try:
         with pytest.raises(KilledError):
-            train(kind, 4, BestAndLast(every_n_steps=1), **saving)
+            train(kind, 4, BestAndLast(every_n_steps=4), **saving)
     finally:
         hook.remove()
     last = tmp_path / "checkpoints" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 13
+    assert torch.load(last, weights_only=True)["global_step"] == 16
     resumed = train(kind, 4, BestAndLast(every_n_steps=50), ckpt_path=last, **saving)
     assert num_inner > 10
     torch.testing.assert_close(resumed[0].state_dict(), single.state_dict(), rtol=0, atol=0)
@@ -87,7 +91,7 @@ def test_executions_and_resume_change_nothing(kind: str, tmp_path: Path, monkeyp
 
 
 def whole_batch(kind: str) -> Any:
-    task, data = (made() for made in KINDS[kind])
+    task, data = KINDS[kind][0](), KINDS[kind][1]()
     torch.manual_seed(3)
     for weight in task.parameters():
         torch.nn.init.normal_(weight, std=0.5)
@@ -134,7 +138,7 @@ def test_metrics_are_those_of_all_samples(kind: str) -> None:
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
     (tested,) = trainer.test(task, data, verbose=False)
     assert {name.replace("test", "val"): value for name, value in tested.items()} == pytest.approx(found, rel=1e-5)
-    losses = []
+    losses: list[float] = []
     with torch.no_grad():
         for part in data.val_dataloader():
             inputs, targets = task.unpack(part)

@@ -37,7 +37,7 @@ class Measures(KeepsPrecision):
         self.stage = stage
         # Lightning's own mean of a logged loss is wrong where ranks have unequally many samples.
         self.loss = MeanLoss()
-        self.metrics = metrics.clone(prefix=f"{stage}/")
+        self.metrics: Any = metrics.clone(prefix=f"{stage}/")
         self._predict = predict
         self._waiting: list[tuple[Tensor, Any, Any]] = []
         self._num_values = 0
