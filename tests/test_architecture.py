@@ -129,6 +129,7 @@ def test_what_people_read_is_short() -> None:
     lengths: dict[str, list[int]] = {Path(file).stem: [] for file in read}
     for file in read:
         lengths[Path(file).stem].append(len((PACKAGE / file).read_text().splitlines()))
+    del lengths["__init__"]  # lists of names
     kinds = {name: lengths.pop(name) for name in READY_KINDS & lengths.keys()}
     assert sum(map(sum, lengths.values())) <= MAX_READ_LINES
     assert {name for name, lines in kinds.items() if max(lines) > MAX_KIND_LINES} == set()

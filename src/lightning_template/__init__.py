@@ -9,10 +9,11 @@ _ROOMS = {
     "callbacks": "BestAndLast ClockedProgressBar Dashboard Executions Figures "
     "FiniteLoss PredictionWriter RunDirectory StepMonitor",
     "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
-    "LineDataModule TableDataModule TensorsDataModule",
+    "LineDataModule SequencesDataModule ShapesDataModule TableDataModule TensorsDataModule",
     "load": "Run load_config load_run run_options",
-    "networks": "MLP CategoryMLP ConvNet WithInputChannels",
-    "tasks": "ClassificationTask RegressionTask SupervisedTask",
+    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger UNet WithInputChannels",
+    "tasks": "AutoencoderTask ClassificationTask MultilabelTask NTXentLoss PairsTask "
+    "RegressionTask SegmentationTask SequenceLabellingTask SupervisedTask",
     "testing": "CheckResult ChecksFailed check_task parametrize_checks",
     "transforms": "Augmentation RandomCrop RandomErasing RandomHorizontalFlip",
 }

@@ -1,8 +1,20 @@
 """Plain `nn.Module` networks: they know torch and nothing else of this project."""
 
+from lightning_template.networks.autoencoder import Autoencoder, ConvAutoencoder
 from lightning_template.networks.category_mlp import CategoryMLP
 from lightning_template.networks.convnet import ConvNet
 from lightning_template.networks.input_channels import WithInputChannels
 from lightning_template.networks.mlp import MLP
+from lightning_template.networks.sequences import ConvTagger
+from lightning_template.networks.unet import UNet
 
-__all__ = ["MLP", "CategoryMLP", "ConvNet", "WithInputChannels"]
+__all__ = [
+    "MLP",
+    "Autoencoder",
+    "CategoryMLP",
+    "ConvAutoencoder",
+    "ConvNet",
+    "ConvTagger",
+    "UNet",
+    "WithInputChannels",
+]

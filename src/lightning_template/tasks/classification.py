@@ -92,7 +92,7 @@ class ClassificationTask(SupervisedTask):
         try:
             return super().compute_loss(outputs, targets)
         except IndexError as error:  # torch looks at each target anyhow
-            low, high = targets.aminmax()
+            low, high = targets[targets != getattr(self.loss, "ignore_index", -100)].aminmax()
             raise ValueError(
                 f"targets must be classes from 0 to {self.num_classes - 1}, got {low.item()} to {high.item()}"
             ) from error

@@ -58,7 +58,7 @@ def tiles(images: Tensor) -> "Figure":
 
 
 def rows_of_images(rows: Mapping[str, Tensor], names: Sequence[str] = ()) -> "Figure":
-    """Draw rows of images, one below the other, with the name of each row beside it.
+    """Draw rows of images, one below the other, on one scale, with the name of each row beside it.
 
     Args:
         rows: Images `(N, 1 or 3, height, width)` of each row, in any range; equally many.
@@ -67,11 +67,13 @@ def rows_of_images(rows: Mapping[str, Tensor], names: Sequence[str] = ()) -> "Fi
     columns = max(map(len, rows.values()))
     beside, above = 0.12 * max(map(len, rows)), 0.3 * bool(names)
     figure, axes = _canvas(columns + beside, len(rows) + above)
+    low, high = torch.cat([images.flatten() for images in rows.values()]).aminmax()
     for row, (name, images) in enumerate(rows.items()):
         axes.text(-0.05, -row - 0.5, name, fontsize=9, va="center", ha="right")
         for column, image in enumerate(images):
             extent = (column + 0.02, column + 0.98, -row - 0.98, -row - 0.02)
-            axes.imshow(_pixels(image), cmap="gray", extent=extent)
+            scaled = (image - low) / (high - low).clamp(min=1e-12)
+            axes.imshow(scaled.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent)
     _add_legend(axes, names, columns)
     axes.set(xlim=(-beside, columns), ylim=(-len(rows), above))
     return figure

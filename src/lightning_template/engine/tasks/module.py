@@ -78,3 +78,11 @@ class TaskModule(LightningModule, ABC):
             f"a batch is a {type(batch).__name__}{number}, not a pair of inputs and targets: define "
             f"`unpack(self, batch)` in {type(self).__name__}, which returns both"
         )
+
+    def names_of_classes(self, number: int) -> list[str]:
+        """Return the datamodule's names of so many classes, or their numbers where it has no such names."""
+        try:
+            names = getattr(self.trainer.datamodule, "class_names", None)  # type: ignore[attr-defined]  # it sets it
+        except RuntimeError:  # there is no Trainer
+            names = None
+        return [str(name) for name in names] if names and len(names) == number else [*map(str, range(number))]
