@@ -719,7 +719,7 @@ MUTANTS = {
     ),
     "sigmoid twice": Mutant("loss_starts_as_expected", "applies sigmoid to probabilities", SigmoidTwice, Yes),
     "ignored target": Mutant("every_target_matters", "columns [2] of the targets", IgnoresTheLast, ThreeNumbers),
-    "seed in a step": Mutant("steps_leave_the_seed", "the step sets a seed", SeedsEachStep),
+    "seed in a step": Mutant("steps_leave_the_seed", "it sets a seed", SeedsEachStep),
     "layer in forward": Mutant("layers_are_made_once", "`Linear.bias`, `Linear.weight`", LayerInForward),
     "wrong plateau": Mutant("plateau_has_the_right_mode", "mode 'min' and watches `val_accuracy`", WrongPlateau),
     "no momentum": Mutant("modes_are_right", "`norm` has momentum 0", NoMomentum),

@@ -1,5 +1,6 @@
 """Batches of all kinds taken apart and put together, on small ones written out here."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,11 +63,11 @@ def test_a_copy_may_be_changed() -> None:
 
 
 def test_pairs() -> None:
-    for batch in ((X, Y), [X, Y]):
+    for batch in ((X, Y), [X, Y], {"x": X, "y": Y}, {"name": "a", "label": Y, "image": X}, SimpleNamespace(x=X, y=Y)):
         found = pair(batch)
         assert found is not None
         assert (found[0] is X, found[1] is Y) == (True, True)
-    for odd in (X, (X,), (X, Y, Y), {"x": X, "y": Y}, (X, "name")):
+    for odd in (X, (X,), (X, Y, Y), {"x": X, "z": Y}, {"x": X, "z": X, "y": Y}, (X, "name")):
         assert pair(odd) is None
 
 

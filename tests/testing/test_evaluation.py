@@ -23,7 +23,13 @@ QUARTERS = {"accuracy": RECALLS, "acc": RECALLS}
         (SCORES.T[None], torch.tensor([[1, 0, 2, 2]]), QUARTERS),
         (SCORES, torch.tensor([1.0, 0.0, 2.0, 2.0]), {}),
         (NUMBERS, torch.tensor([1.0, 0.0, 2.0]), {}),
-        (SCORES[:, :1], torch.tensor([0, 0, 0, 0]), {}),
+        (SCORES[:, :1], torch.tensor([0, 2, 0, 0]), {}),
+        (SCORES[:, :1], torch.tensor([0, 0, 0, 1]), {"accuracy": [0.5, 0.5], "acc": [0.5, 0.5]}),
+        (
+            torch.tensor([[-1.0, 2.0], [0.4, 0.6]]),
+            torch.tensor([[0, 1], [0, 1]]),
+            {"accuracy": [0.75, 0.5], "acc": [0.75, 0.5]},
+        ),
         (SCORES, torch.tensor([[1], [0], [2], [2]]), {}),
     ],
 )

@@ -155,7 +155,6 @@ SKIPPED: list[tuple[str, str, Made, Made]] = [
     ("arguments_are_saved", "the constructor takes no arguments", NoForward, Points),
     ("exports", "there are fewer than 3 samples", Classifier, lambda: FewPoints(2)),
     ("exports", "the task defines no `forward`", NoForward, Points),
-    ("runs_on_any_device", "the task defines no `forward`", NoForward, Points),
     ("runs_on_any_device", "cannot be followed without values", ReadsValues, Points),
     ("gradients_start_anew_each_step", "optimization is automatic", Classifier, Points),
     ("loss_starts_as_expected", "known only for class indices", Regression, Numbers),

@@ -58,7 +58,7 @@ class Unready(Classifier):
 @pytest.mark.parametrize(
     ("check", "outcome", "message"),
     [
-        ("batch_fits_task", "failed", "training fails at the first batch: KeyError: 'no such column'"),
+        ("batch_fits_task", "failed", "training fails at the first batches: KeyError: 'no such column'"),
         ("loss_is_finite", "skipped", "could not look: KeyError: 'no such column'"),
     ],
 )

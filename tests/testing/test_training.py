@@ -11,7 +11,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from lightning_template.testing.checks import hardware, training
+from lightning_template.testing.checks import gradients, hardware, training
 from lightning_template.testing.checks import losses as losses_module
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
@@ -29,16 +29,16 @@ def subject(losses: list[float], outputs: Tensor = LOGITS, targets: Any = TARGET
         return [outputs]
 
     batches = [(torch.zeros(len(targets), 2), targets)] * 3
-    return cast(
-        Subject,
-        SimpleNamespace(
-            task=lambda: None,
-            train_batches=batches,
-            outputs=forward,
-            losses=lambda *_, **__: losses,
-            fit=lambda *_, **__: SimpleNamespace(optimizers=[]),
-        ),
+    seen = SimpleNamespace(
+        task=lambda: None,
+        train_batches=batches,
+        outputs=forward,
+        losses=lambda *_, **__: losses,
+        fit=lambda *_, **__: SimpleNamespace(optimizers=[]),
+        transferred=lambda _, batch: batch,
     )
+    seen.once = lambda make: make(seen)
+    return cast(Subject, seen)
 
 
 def require(passes: bool, check: Callable[[Subject], None], seen: Subject, message: str) -> None:
@@ -141,7 +141,7 @@ def test_scores_of_classes_are_told_from_other_outputs(outputs: Tensor, targets:
 
 def test_gradients_are_told_by_name() -> None:
     layers: Any = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 2))
-    seen = training.Gradients()
+    seen = gradients.Gradients()
     for first, second in (([1.0, 2.0], 3.0), ([1.0, math.inf], 3.0), ([math.nan, 1.0], -math.inf)):
         layers[0].weight.grad = torch.tensor([first])
         layers[1].weight.grad = torch.full((2, 1), second)
@@ -150,7 +150,7 @@ def test_gradients_are_told_by_name() -> None:
     assert seen.not_finite == ["0.weight", "1.weight"]
     layers[1].weight.grad = torch.ones(2, 1)
     layers[0].weight.grad = None
-    sound = training.Gradients()
+    sound = gradients.Gradients()
     sound.on_after_backward(NOBODY, layers)
     assert (sound.names, sound.not_finite) == ({"1.weight"}, [])
 
@@ -158,7 +158,7 @@ def test_gradients_are_told_by_name() -> None:
 def test_gradients_are_kept_step_by_step() -> None:
     layers: Any = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
     optimizers = [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in layers]
-    seen = training.StepGradients()
+    seen = gradients.StepGradients()
     for step in range(2):
         seen.on_train_batch_start(NOBODY, layers, None, step)
         for number, (layer, optimizer) in enumerate(zip(layers, optimizers, strict=True)):

@@ -14,6 +14,9 @@ from torch import Tensor
 from lightning_template.engine.libraries.torch_private import tree_map
 from lightning_template.testing.exceptions import CheckSkipped
 
+TARGETS = {"y", "label", "labels", "target", "targets"}
+"""Usual names of targets in batches with names."""
+
 
 def map_leaves(function: Callable[[Any], Any], batch: Any) -> Any:
     """Return a batch with each leaf replaced; objects of a user's classes are copied and searched for leaves.
@@ -94,10 +97,19 @@ def copied(batch: Any) -> Any:
 
 
 def pair(batch: Any) -> tuple[Tensor, Tensor] | None:
-    """Return inputs and targets where a batch is a pair of them."""
-    if isinstance(batch, Sequence) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch):
-        return batch[0], batch[1]
-    return None
+    """Return inputs and targets where a batch is a pair of them, or has names and the target's is known."""
+    if isinstance(batch, Sequence):
+        return (batch[0], batch[1]) if len(batch) == 2 and all(isinstance(part, Tensor) for part in batch) else None
+    named = batch if isinstance(batch, Mapping) else getattr(batch, "__dict__", {})
+    tensors = {str(name): part for name, part in named.items() if isinstance(part, Tensor)}
+    targets = [name for name in tensors if name.lower() in TARGETS]
+    inputs = [name for name in tensors if name not in targets]
+    return (tensors[inputs[0]], tensors[targets[0]]) if len(inputs) == len(targets) == 1 else None
+
+
+def replaced(batch: Any, part: Tensor, by: Tensor) -> Any:
+    """Return a batch with another tensor in the place of one of its parts."""
+    return map_leaves(lambda leaf: by if leaf is part else leaf, batch)
 
 
 def forward_arguments(task: LightningModule, batch: Any) -> tuple[Any, ...]:

@@ -28,6 +28,12 @@ class LossRecorder(Callback):
                 f"the loss has shape {tuple(loss.shape)} and must be one number, which is what gradients are taken of: "
                 'average it over the samples, often a forgotten `reduction="mean"`'
             )
+        parameters = [*pl_module.parameters()]
+        if not loss.requires_grad and parameters and not any(parameter.requires_grad for parameter in parameters):
+            raise CheckFailed(
+                f"all {len(parameters)} parameters are frozen, so nothing is learned: leave out "
+                "`requires_grad_(False)` or `freeze()` for those that are to be trained"
+            )
         if not loss.requires_grad:
             raise CheckFailed(
                 "the loss does not require a gradient, so nothing is learned: "

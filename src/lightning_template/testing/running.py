@@ -10,9 +10,10 @@ from typing import Literal
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from lightning_template.engine.process.errors import nearest, one_line
-from lightning_template.testing.checks import ADVISORY, CHECKS
+from lightning_template.testing.checks import ADVISORY, CHECKS, HOOKS
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import undisturbed
+from lightning_template.testing.places import place_of_hooks
 from lightning_template.testing.subject import Subject
 
 Outcome = Literal["passed", "failed", "advice", "skipped", "expected"]
@@ -28,12 +29,19 @@ class CheckResult:
             as expected.
         message: What is wrong or could be better, or why it could not look; empty if it passed.
         seconds: How long it took.
+        place: File and line that the message is about; empty if none of the user's is known.
     """
 
     check: str
     outcome: Outcome
     message: str
     seconds: float
+    place: str = ""
+
+    @property
+    def text(self) -> str:
+        """The message and its place."""
+        return f"{self.message} [{self.place}]" if self.place else self.message
 
 
 def run_check(name: str, subject: Subject, reason: str | None = None, *, strict: bool = False) -> CheckResult:
@@ -50,7 +58,7 @@ def run_check(name: str, subject: Subject, reason: str | None = None, *, strict:
     """
     start = time.monotonic()
     outcome: Outcome = "passed"
-    message = ""
+    message = place = ""
     try:
         with undisturbed():
             CHECKS[name](subject)
@@ -59,11 +67,12 @@ def run_check(name: str, subject: Subject, reason: str | None = None, *, strict:
     except (CheckFailed, CheckAdvised) as error:
         is_advice = isinstance(error, CheckAdvised) or name in ADVISORY
         outcome, message = "advice" if is_advice and not strict else "failed", str(error)
+        place = error.place or place_of_hooks(subject, HOOKS.get(name, ()))
     except Exception as error:
         outcome, message = "skipped", f"could not look: {_describe(error)}"
     if reason is not None:
         outcome, message = _expected(outcome, message, reason)
-    return CheckResult(name, outcome, message, time.monotonic() - start)
+    return CheckResult(name, outcome, message, time.monotonic() - start, place)
 
 
 def _expected(outcome: Outcome, message: str, reason: str) -> tuple[Outcome, str]:
@@ -115,10 +124,10 @@ def run_as_test(name: str, subject: Subject, reason: str | None, strict: bool = 
 
     result = run_check(name, subject, reason, strict=strict)
     if result.outcome == "advice":
-        warnings.warn(f"{name}: {result.message}", stacklevel=1)
+        warnings.warn(f"{name}: {result.text}", stacklevel=1)
     if result.outcome == "skipped":
         pytest.skip(result.message)
     if result.outcome == "expected":
         pytest.xfail(result.message)
     if result.outcome == "failed":
-        pytest.fail(result.message, pytrace=False)
+        pytest.fail(result.text, pytrace=False)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lightning_template.engine.libraries.torch_private import tree_leaves
 from lightning_template.engine.tasks import constructor_arguments
-from lightning_template.testing.batches import ReplayLoader, first_batches, forward_arguments, join, shorten
+from lightning_template.testing.batches import ReplayLoader, copied, first_batches, forward_arguments, join, shorten
 from lightning_template.testing.callbacks import LossRecorder, SameNumbers
 from lightning_template.testing.construction import construct_again
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
@@ -44,6 +44,13 @@ class Subject:
     def __getstate__(self) -> dict[str, Any]:
         """Return the sources alone: another process reads the data itself."""
         return {"_task": self._task, "_data": self._data}
+
+    def once(self, make: Callable[["Subject"], Any]) -> Any:
+        """Return what a function makes of the subject: several checks may look at it, and none may change it."""
+        made = vars(self).setdefault("_made", {})
+        if make not in made:
+            made[make] = make(self)
+        return made[make]
 
     def task(self, seed: int = 0) -> LightningModule:
         """Return a new task, or a copy of the task given."""
@@ -115,11 +122,7 @@ class Subject:
         return join(self.val_batches)
 
     def loader(self, data: LightningDataModule, stage: str) -> Iterable[Any]:
-        """Return the loader of a stage `val`, `test` or `predict`; empty if there is none.
-
-        Raises:
-            CheckSkipped: If there are several.
-        """
+        """Return the loader of a stage `val`, `test` or `predict`; empty if there is none. Several are skipped."""
         loaders = self.loaders(data, stage)
         if len(loaders) > 1:
             raise CheckSkipped(f"there are {len(loaders)} loaders for `{stage}`, and the check knows one")
@@ -129,7 +132,9 @@ class Subject:
         """Return the loaders of a stage `val`, `test` or `predict`."""
         if not is_overridden(f"{stage}_dataloader", data, LightningDataModule):
             return []
-        if stage in ("test", "predict"):
+        made = vars(self).setdefault("_made", {})
+        if stage in ("test", "predict") and made.get((id(data), stage)) is not data:
+            made[id(data), stage] = data
             data.setup(stage)
         loaders = getattr(data, f"{stage}_dataloader")()
         if isinstance(loaders, Mapping):
@@ -142,7 +147,7 @@ class Subject:
         Raises:
             CheckSkipped: If the task defines no `forward`.
         """
-        arguments = forward_arguments(task, self.transferred(task, batch))
+        arguments = forward_arguments(task, self.transferred(task, copied(batch)))
         if not is_overridden("forward", task):
             raise CheckSkipped("the task defines no `forward`")
         task.train(training)
@@ -179,10 +184,9 @@ class Subject:
         Returns:
             Its trainer.
         """
-        if val is None:
-            val = [self.val_batches[:1]] if self.validates(task) else []
+        val = ([self.val_batches[:1]] if self.validates(task) else []) if val is None else val
         trainer = quiet_trainer(max_epochs=len(epochs), callbacks=list(callbacks), **options)
-        data = self.data_with(train=ReplayLoader(epochs), val=self._val_loaders(val) if val else [])
+        data = self.data_with(train=ReplayLoader(epochs), val=self.val_loaders(val) if val else [])
         seed_all(0)
         # The file is the check's own; `checkpoint_round_trip` tests weights-only loading.
         trainer.fit(task, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
@@ -225,10 +229,10 @@ class Subject:
             raise CheckSkipped("there is no validation: no `validation_step`, or no validation data")
         trainer = quiet_trainer()
         seed_all(seed)
-        trainer.validate(task, datamodule=self.data_with(val=self._val_loaders([batches])), verbose=False)
+        trainer.validate(task, datamodule=self.data_with(val=self.val_loaders([batches])), verbose=False)
         return logged(trainer)
 
-    def _val_loaders(self, epochs: Sequence[Sequence[Any]]) -> Any:
+    def val_loaders(self, epochs: Sequence[Sequence[Any]]) -> Any:
         """Return a loader of batches, and beside it the first batches of further validation sets."""
         others = [ReplayLoader([batches[:1]]) for batches in self.val_sets[1:]]
         return [ReplayLoader(epochs), *others] if others else ReplayLoader(epochs)

@@ -22,7 +22,7 @@ class ChecksFailed(AssertionError):  # noqa: N818  # as pytest's own
     def __init__(self, results: list[CheckResult]) -> None:
         failed = [result for result in results if result.outcome == "failed"]
         lines = [f"{len(failed)} of {len(results)} checks failed"]
-        super().__init__("\n".join(lines + [f"  {result.check}: {result.message}" for result in failed]))
+        super().__init__("\n".join(lines + [f"  {result.check}: {result.text}" for result in failed]))
         self.results = results
 
 

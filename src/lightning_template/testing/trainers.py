@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers.logger import DummyLogger
 
 
 def quiet_trainer(**options: Any) -> Trainer:
@@ -12,7 +13,8 @@ def quiet_trainer(**options: Any) -> Trainer:
     quiet: dict[str, Any] = {
         "accelerator": "cpu",
         "devices": 1,
-        "logger": False,
+        "logger": DummyLogger(),  # takes what a task hands to `self.logger.experiment`
+        "log_every_n_steps": 1,  # Lightning warns of fewer steps than that
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,

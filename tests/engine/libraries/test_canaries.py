@@ -198,6 +198,18 @@ def sees_hooks() -> bool:
     return [torch_private.has_forward_hooks(module) for module in modules] == [False, True, True]
 
 
+def sees_parts_of_schedules() -> bool:
+    optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters())
+    parts = [torch.optim.lr_scheduler.ConstantLR(optimizer), torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    in_turn = torch.optim.lr_scheduler.SequentialLR(optimizer, [*parts], [2])
+    chained = torch.optim.lr_scheduler.ChainedScheduler([*parts])
+    return [torch_private.parts_of_schedule(s) for s in (in_turn, chained, parts[0])] == [
+        [in_turn, *parts],
+        [chained, *parts],
+        parts[:1],
+    ]
+
+
 def derives(kind: type, name: str) -> bool:
     return issubclass(kind, getattr(torch_private, name))
 
@@ -383,6 +395,11 @@ OTHERS = [
         "modules have their hooks in `_forward_hooks` and `_forward_pre_hooks`",
         sees_hooks,
         exchanged(nn.Module, "register_forward_pre_hook", lambda self, hook: None),
+    ),
+    Assumption(
+        "schedules of schedules have them in `_schedulers`",
+        sees_parts_of_schedules,
+        exchanged(torch_private, "parts_of_schedule", lambda scheduler: [scheduler]),
     ),
     Assumption(
         "all moves and casts of modules end in `_apply`",

@@ -12,10 +12,12 @@ from torch.utils.data._utils.signal_handling import _set_SIGCHLD_handler
 __all__ = [
     "DROPOUT",
     "NORMALIZATION",
+    "FirstNotFinite",
     "KeepsPrecision",
     "OnMeta",
     "RandomOperators",
     "has_forward_hooks",
+    "parts_of_schedule",
     "tree_flatten",
     "tree_leaves",
     "tree_map",
@@ -36,6 +38,11 @@ def watch_workers() -> None:
     The first loader that starts workers installs it otherwise, over a handler that was installed before.
     """
     _set_SIGCHLD_handler()
+
+
+def parts_of_schedule(scheduler: Any) -> list[Any]:
+    """Return a schedule, and those that it chains or puts one after the other."""
+    return [scheduler, *getattr(scheduler, "_schedulers", [])]
 
 
 def has_forward_hooks(module: nn.Module) -> bool:
@@ -66,6 +73,35 @@ class RandomOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if torch.Tag.nondeterministic_seeded in func.tags:
             self.names.add(func.name().split("::")[1].split(".")[0])
         return func(*args, **(kwargs or {}))
+
+
+class FirstNotFinite(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the first operator that makes numbers which are not finite of numbers that are.
+
+    Args:
+        place: Function that returns the line that is running.
+    """
+
+    def __init__(self, place: Callable[[], str]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.find_place = place
+        self.found = self.place = ""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call an operator."""
+        outputs = func(*args, **(kwargs or {}))
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor | float)]
+        made = [leaf for leaf in tree_leaves(outputs) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+        if not self.found and all(map(_finite, given)) and not all(map(_finite, made)) and "empty" not in func.name():
+            values = torch.cat([leaf.detach().flatten() for leaf in made]).float()
+            wrong = values[~values.isfinite()]
+            self.found = f"`{func.name().split('::')[1].split('.')[0]}` in {made[0].dtype} makes {wrong[0].item()}"
+            self.place = self.find_place()
+        return outputs
+
+
+def _finite(value: Any) -> bool:
+    return not isinstance(value, Tensor) or not value.is_floating_point() or bool(value.isfinite().all())
 
 
 class OnMeta(TorchDispatchMode):  # type: ignore[no-untyped-call]

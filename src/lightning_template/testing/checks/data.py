@@ -4,17 +4,19 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import BatchSampler, Subset
 
 from lightning_template.testing.batches import first_batches, leaves_of, num_samples, pair
 from lightning_template.testing.checks.comparing import equal
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.samples import second_data
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 
 MAX_HASHED = 20_000
@@ -23,7 +25,11 @@ MAX_HASHED = 20_000
 
 def same_seed_same_batches(subject: Subject) -> None:
     """Data modules built with the same seed serve the same batches."""
-    one, other = (first_batches(subject.new_data().train_dataloader(), MAX_BATCHES) for _ in range(2))
+    found_in = []
+    for data in (subject.data, subject.once(second_data)):
+        seed_all(0)
+        found_in.append(first_batches(data.train_dataloader(), MAX_BATCHES))
+    one, other = found_in
     for number, (found, expected) in enumerate(zip(one, other, strict=True)):
         if not all(map(_same, leaves_of(found), leaves_of(expected))):
             raise CheckFailed(
@@ -38,7 +44,7 @@ def sets_are_disjoint(subject: Subject) -> None:
     Samples are compared as loaders serve them, inputs and targets; one that is changed at random is not recognised.
     """
     train_loader = subject.data.train_dataloader()
-    train = Counter(_fingerprints(train_loader))
+    train = Counter(fingerprints(train_loader))
     num_train = train.total()
     repeated = sum(count for count in train.values() if count > 1) / max(1, num_train)
     loaders = [(stage, loader) for stage in ("val", "test") for loader in subject.loaders(subject.data, stage)]
@@ -47,7 +53,7 @@ def sets_are_disjoint(subject: Subject) -> None:
     num_val = sum(stage == "val" for stage, _ in loaders)  # of several, one may be the test set on purpose
     for stage, loader in loaders:
         _require_disjoint_subsets(train_loader, loader, stage)
-        samples = list(_fingerprints(loader))
+        samples = list(fingerprints(loader))
         if stage == "val":
             validation.update(samples)
         elif num_val == 1 and not explicit and _serve_the_same(validation, samples):
@@ -73,20 +79,20 @@ def _serve_the_same(validation: set[bytes], samples: list[bytes]) -> bool:
 
 def training_is_shuffled(subject: Subject) -> None:
     """Training samples do not come sorted by their classes."""
-    last, count, classes = None, 0, set()
+    labels, num_batches = [], 0
     for batch in islice(subject.data.train_dataloader(), MAX_HASHED):
         parts = pair(batch)
         if parts is None or parts[1].is_floating_point() or parts[1].ndim != 1:
             raise CheckSkipped("known only for targets that are classes")
-        for label in parts[1].tolist():
-            if last is not None and label < last:
-                return
-            last, count = label, count + 1
-            classes.add(label)
-    if count >= 8 and len(classes) > 1:
+        labels += parts[1].tolist()
+        num_batches += 1
+        num_blocks = 1 + sum(one != other for one, other in pairwise(labels))
+        if num_blocks > len(set(labels)) or len(labels) > MAX_HASHED:
+            return
+    if len(labels) >= 8 and len(set(labels)) > 1 and num_batches > 1:
         raise CheckFailed(
-            f"the {count} training samples come sorted by their {len(classes)} classes, so most batches have one class "
-            "alone: set `shuffle=True`"
+            f"the {len(labels)} training samples come sorted by their {len(set(labels))} classes, one after the other, "
+            "so most batches have one class alone: set `shuffle=True`"
         )
 
 
@@ -94,13 +100,15 @@ def evaluation_is_whole(subject: Subject) -> None:
     """Loaders for validation and test drop no samples."""
     for stage in ("val", "test"):
         for loader in subject.loaders(subject.data, stage):
-            if isinstance(loader, DataLoader) and loader.drop_last and loader.batch_size:
-                total = len(loader.sampler)  # type: ignore[arg-type]
-                if left_out := total % loader.batch_size:
-                    raise CheckFailed(
-                        f"{left_out} of {total} {stage} samples are left out, so scores are those of others: set "
-                        "`drop_last=False`"
-                    )
+            sampler = getattr(loader, "batch_sampler", None)
+            if not isinstance(sampler, BatchSampler) or not sampler.drop_last:
+                continue
+            total = len(sampler.sampler)  # type: ignore[arg-type]
+            if left_out := total % sampler.batch_size:
+                raise CheckFailed(
+                    f"{left_out} of {total} {stage} samples are left out, so scores are those of others: set "
+                    "`drop_last=False`"
+                )
 
 
 def _require_disjoint_subsets(train: Any, other: Any, stage: str) -> None:
@@ -129,11 +137,12 @@ def _compares_identities(value: Any) -> bool:
     return not any("__eq__" in vars(base) for base in type(value).__mro__[:-1])  # the last one is `object`
 
 
+def fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
+    """Yield a digest of each sample of a loader, up to `MAX_HASHED`."""
+    return islice(_fingerprints(loader), MAX_HASHED)
+
+
 def _fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
-    return islice(_all_fingerprints(loader), MAX_HASHED)
-
-
-def _all_fingerprints(loader: Iterable[Any]) -> Iterator[bytes]:
     if isinstance(loader, dict | list) and loader:
         raise CheckSkipped("there are several loaders for training, and the checks know one")
     for batch in loader:

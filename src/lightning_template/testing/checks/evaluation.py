@@ -7,6 +7,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import nn
 
 from lightning_template.engine.libraries.torch_private import DROPOUT, NORMALIZATION, RandomOperators
+from lightning_template.engine.process.errors import one_line
 from lightning_template.testing.batches import num_samples, take
 from lightning_template.testing.checks.comparing import (
     close,
@@ -18,7 +19,10 @@ from lightning_template.testing.checks.comparing import (
     state,
 )
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
+from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.places import place_of_error
 from lightning_template.testing.subject import Subject
+from lightning_template.testing.trainers import quiet_trainer
 
 WITH_MODES = (DROPOUT, NORMALIZATION)
 """Modules that do something else in training than in evaluation."""
@@ -54,11 +58,35 @@ def modes_are_right(subject: Subject) -> None:
             )
 
 
+def evaluation_takes_batches(subject: Subject) -> None:
+    """Steps of validation and test take the first batch."""
+    for stage in ("val", "test"):
+        step = {"val": "validation_step", "test": "test_step"}[stage]
+        loaders = subject.loaders(subject.data, stage) if is_overridden(step, subject.once(Subject.task)) else []
+        if not loaders:
+            continue
+        trainer = quiet_trainer(limit_val_batches=1, limit_test_batches=1)
+        run = trainer.validate if stage == "val" else trainer.test
+        seed_all(0)
+        try:
+            run(subject.task(), datamodule=subject.data_with(), verbose=False)
+        except Exception as error:
+            raise CheckFailed(
+                f"`{step}` fails at the first batch: {type(error).__name__}: {one_line(error)}", place_of_error(error)
+            ) from error
+
+
 def evaluation_changes_nothing(subject: Subject) -> None:
-    """Validation changes no weight and no buffer."""
+    """Validation changes no weight and no buffer, and freezes nothing."""
     task = subject.task()
     before = state(task)
+    trainable = {name for name, parameter in task.named_parameters() if parameter.requires_grad}
     subject.validate(task, subject.val_batches)
+    if frozen := [name for name, p in task.named_parameters() if name in trainable and not p.requires_grad]:
+        raise CheckFailed(
+            f"{list_names(frozen)} requires no gradient after validation, so training ends with the first one: "
+            "`freeze()` and `requires_grad_(False)` last; Lightning switches gradients off itself"
+        )
     require_equal_states(
         before,
         state(task),

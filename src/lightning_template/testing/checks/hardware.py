@@ -1,8 +1,9 @@
 """Checks of devices, precisions and several processes."""
 
+import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -14,35 +15,57 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import distributed
 from torch.optim import Optimizer
 
-from lightning_template.engine.libraries.torch_private import NORMALIZATION, OnMeta
+from lightning_template.engine.libraries.torch_private import NORMALIZATION, FirstNotFinite, OnMeta
 from lightning_template.testing.batches import ReplayLoader, copied, forward_arguments, map_leaves, num_samples, take
 from lightning_template.testing.callbacks import SameWeights
 from lightning_template.testing.checks.comparing import close, list_names, require_close_metrics
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.places import place_of_call, place_of_error
 from lightning_template.testing.ranks import in_two_ranks
 from lightning_template.testing.subject import Subject
 from lightning_template.testing.trainers import logged, quiet_trainer
 
 
 def runs_on_any_device(subject: Subject) -> None:
-    """`forward` makes its tensors where the task is."""
+    """`forward` and `training_step` make their tensors where the task is."""
     task = subject.task()
-    if not is_overridden("forward", task):
-        raise CheckSkipped("the task defines no `forward`")
-    arguments = forward_arguments(task, subject.transferred(task, subject.train_batches[0]))
+    batch = subject.transferred(task, subject.train_batches[0])
     task.eval().to("meta")
+    vars(task).update(log=_nothing, log_dict=_nothing)
+    given = map_leaves(lambda leaf: leaf.to("meta") if isinstance(leaf, torch.Tensor) else leaf, batch)
+    unknown = []
+    if is_overridden("forward", task):
+        unknown += _follow("forward", task, *forward_arguments(task, given))
+    step = (given, 0)[: len(inspect.signature(task.training_step).parameters)]
+    unknown += _follow("training_step", task.training_step, *step)
+    if len(unknown) == 1 + is_overridden("forward", task):
+        raise CheckSkipped(f"the task cannot be followed without values: {unknown[0]}")
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Log nothing."""
+
+
+def _follow(name: str, function: Callable[..., Any], *arguments: Any) -> list[str]:
+    """Call a function with tensors that have no values; return why it needs some.
+
+    Raises:
+        CheckFailed: If it mixes devices.
+    """
     try:
         with OnMeta():
-            task(*map_leaves(lambda leaf: leaf.to("meta") if isinstance(leaf, torch.Tensor) else leaf, arguments))
+            function(*arguments)
     except Exception as error:
-        message = str(error).strip().splitlines()[0]
+        message = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if re.search(r"same device|expected device|different devices|to be on|not on the", message):
             raise CheckFailed(
-                f"`forward` mixes devices, so it fails on a GPU: {message}; make tensors with `device=x.device`, or "
-                "register them as buffers"
+                f"`{name}` mixes devices, so it fails on a GPU: {message}; make tensors with `device=x.device`, or "
+                "register them as buffers",
+                place_of_error(error),
             ) from error
-        raise CheckSkipped(f"`forward` cannot be followed without values: {message}") from error
+        return [message]
+    return []
 
 
 def gpu_agrees_with_cpu(subject: Subject) -> None:
@@ -64,9 +87,12 @@ def bfloat16_loss_is_finite(subject: Subject) -> None:
     """In mixed precision with bfloat16 the loss of the first batches is a finite number."""
     losses = subject.losses(subject.task(), subject.train_batches, precision="bf16-mixed")
     if not all(map(math.isfinite, losses)):
+        with FirstNotFinite(place_of_call) as seen:
+            subject.losses(subject.task(), subject.train_batches, precision="bf16-mixed")
         raise CheckFailed(
-            f"in bfloat16 the losses are {', '.join(f'{loss:.4g}' for loss in losses)}: numbers near 1 become 1, so "
-            "`log(1 - p)` is infinite; use losses that take logits, or compute them in float32"
+            f"in bfloat16 the losses are {', '.join(f'{loss:.4g}' for loss in losses)}, {seen.found}: numbers near 1 "
+            "become 1, so `log(1 - p)` is infinite; use losses that take logits, or compute them in float32",
+            seen.place,
         )
 
 

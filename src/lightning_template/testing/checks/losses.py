@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from lightning_template.testing.batches import pair
+from lightning_template.testing.batches import pair, replaced
 from lightning_template.testing.checks.comparing import close
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
@@ -17,6 +17,7 @@ def loss_starts_as_expected(subject: Subject) -> None:
     """A classifier that knows nothing yet has a loss of about the logarithm of the number of classes."""
     batch = subject.train_batches[0]
     loss = subject.losses(subject.task(), [batch])[0]
+    _require_positive_sign(subject, batch, loss)
     if _is_of_yes_and_no(subject, batch, loss):
         return
     outputs, targets = class_scores(subject, batch)
@@ -40,6 +41,31 @@ def loss_starts_as_expected(subject: Subject) -> None:
             f"the loss of an untrained task is {loss:.4g}, not ln {num_classes} = {expected:.4g}, that of a guess: "
             "a sum instead of a mean over samples, inputs that are not scaled, or a loss with further terms"
         )
+
+
+def _require_positive_sign(subject: Subject, batch: Any, loss: float) -> None:
+    """Require a loss not to be one of the usual ones times -1."""
+    parts = pair(subject.transferred(subject.task(), batch)) if loss < 0 else None
+    try:
+        outputs = subject.outputs(subject.task(), batch, training=True)[0] if parts else None
+    except CheckSkipped:
+        return
+    if parts is None or outputs is None:
+        return
+    known: dict[str, float] = {}
+    if not parts[1].is_floating_point() and outputs.ndim == parts[1].ndim + 1 and len(outputs) == len(parts[1]):
+        known["cross-entropy"] = F.cross_entropy(outputs.float(), parts[1].long()).item()
+    if outputs.numel() == parts[1].numel():
+        targets = parts[1].reshape(outputs.shape).to(outputs.dtype)
+        known["mean squared error"] = F.mse_loss(outputs, targets).item()
+        known["mean absolute error"] = F.l1_loss(outputs, targets).item()
+        known["binary cross-entropy"] = F.binary_cross_entropy_with_logits(outputs, targets).item()
+    for name, value in known.items():
+        if _same(-loss, value):
+            raise CheckFailed(
+                f"the loss is {loss:.6g}, which is -1 times the {name}, {value:.6g}, so training makes outputs worse: "
+                "a wrong sign"
+            )
 
 
 def class_scores(subject: Subject, batch: Any) -> tuple[Tensor, Tensor]:
@@ -72,7 +98,7 @@ def _is_of_yes_and_no(subject: Subject, batch: Any, loss: float) -> bool:
     if outputs.numel() != parts[1].numel():
         return False
     targets = parts[1].reshape(outputs.shape).float()
-    larger = [parts[0] * 1000, parts[1]] if parts[0].is_floating_point() else batch
+    larger = replaced(batch, parts[0], parts[0] * 1000) if parts[0].is_floating_point() else batch
     bounded = subject.outputs(subject.task(), larger, training=True)[0]
     is_probabilities = all(values.min() >= 0 and values.max() <= 1 for values in (outputs, bounded))
     probabilities = outputs if is_probabilities else outputs.sigmoid()

@@ -1,5 +1,7 @@
 """Checks of what validation logs."""
 
+import math
+import re
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +14,9 @@ from lightning_template.testing.checks.comparing import close_numbers, require_c
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 from lightning_template.testing.trainers import logged
+
+NO_MEANS = {"f1", "f1score", "precision", "recall", "auroc", "auc", "ap", "r2", "mcc", "kappa", "iou", "dice"}
+"""Words in names of metrics that have one value for all samples, which is no mean over batches."""
 
 
 def metrics_start_anew_each_epoch(subject: Subject) -> None:
@@ -48,6 +53,7 @@ def metrics_ignore_batch_size(subject: Subject) -> None:
         raise CheckSkipped("validation has fewer than 3 samples")
     first = number * 2 // 5
     found = subject.measure(subject.task(), cut(subject.val_samples, [first, first, number - 2 * first]))
+    means = _means_of_batches(subject, first)
     try:
         require_close_metrics(
             {name: found[name] for name in expected if name in found},
@@ -57,12 +63,35 @@ def metrics_ignore_batch_size(subject: Subject) -> None:
             "no means at all: log the metric object itself",
         )
     except CheckFailed as failure:
-        if _loss_is_mean_over_samples(subject):
+        if _loss_is_mean_over_samples(subject) and any(_is_wrong(n, found, expected, means) for n in expected):
             raise
         raise CheckAdvised(
-            f"{failure}. The loss is no mean over samples either, so this may be meant, as with contrastive losses, "
-            "class weights or means over words"
+            f"{failure}. Each is the mean of what batches have, or the loss is no mean over samples either, so this "
+            "may be meant, as with perplexity, contrastive losses, class weights or means over words"
         ) from failure
+
+
+def _means_of_batches(subject: Subject, first: int) -> dict[str, float]:
+    """Return the means over samples of what is logged of each batch alone."""
+    samples = subject.val_samples
+    number = num_samples(samples)
+    parts = cut(samples, [first, first, number - 2 * first])
+    logged_parts = [subject.measure(subject.task(), [part]) for part in parts]
+    return {
+        name: sum(
+            num_samples(part) * values.get(name, math.nan) for part, values in zip(parts, logged_parts, strict=True)
+        )
+        / number
+        for name in logged_parts[0]
+    }
+
+
+def _is_wrong(name: str, found: dict[str, float], expected: dict[str, float], means: dict[str, float]) -> bool:
+    """Tell whether a value is neither that of all samples, nor Lightning's mean over batches of what is a mean."""
+    if name not in found or close_numbers(found[name], expected[name]):
+        return False
+    may_be_mean = NO_MEANS.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
+    return not (may_be_mean and close_numbers(found[name], means.get(name, math.nan)))
 
 
 def metrics_agree_with_recomputation(subject: Subject) -> None:
@@ -89,6 +118,9 @@ def metrics_agree_with_recomputation(subject: Subject) -> None:
             f"`{name}` is {found[name]:.6g}, and {' or '.join(f'{value:.6g}' for value in values)} if computed from "
             "all outputs and targets"
         )
+        if _are_yes_or_no(outputs, targets):
+            _require_threshold_of_logits(subject, outputs, targets, found[name], message)
+            raise CheckSkipped(f"{message}; the threshold is not known")
         if targets.is_floating_point():
             raise CheckAdvised(f"{message}: right if it is meant in other units, and otherwise often a broadcast")
         if not _are_class_scores(subject):
@@ -96,8 +128,34 @@ def metrics_agree_with_recomputation(subject: Subject) -> None:
         raise CheckFailed(f"{message}: often an `argmax` over the wrong dimension, or a mean over batches")
 
 
+def _are_yes_or_no(outputs: Tensor, targets: Tensor) -> bool:
+    return outputs.numel() == targets.numel() and bool(((targets == 0) | (targets == 1)).all())
+
+
+def _require_threshold_of_logits(
+    subject: Subject, outputs: Tensor, targets: Tensor, value: float, message: str
+) -> None:
+    """Require logits not to be compared with 0.5, as probabilities are."""
+    batch = subject.train_batches[0]
+    parts = pair(subject.transferred(subject.task(), batch))
+    (of_step, *_) = subject.outputs(subject.task(), batch, training=True)
+    if parts is None or of_step.numel() != parts[1].numel():
+        return
+    wanted = F.binary_cross_entropy_with_logits(of_step, parts[1].reshape(of_step.shape).to(of_step.dtype)).item()
+    halves = ((outputs > 0.5) == targets.reshape(outputs.shape).bool()).double().mean().item()
+    if close_numbers(value, halves) and close_numbers(subject.losses(subject.task(), [batch])[0], wanted):
+        raise CheckFailed(
+            f"{message}: it counts logits above 0.5, whose probability is above 0.62; compare logits "
+            "with 0, or `sigmoid` of them with 0.5"
+        )
+
+
 def recomputed(outputs: Tensor, targets: Tensor) -> dict[str, list[float]]:
     """Return accuracies or errors by the ends of their names, each as a list of what is meant by such a name."""
+    if _are_yes_or_no(outputs, targets):
+        right = (outputs > (0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0)) == targets.reshape(outputs.shape)
+        shares = [right.double().mean().item(), right.reshape(len(right), -1).all(1).double().mean().item()]
+        return {"accuracy": shares, "acc": shares}
     if targets.is_floating_point() and outputs.shape == targets.shape:
         errors = outputs.double() - targets
         mse = errors.square().mean().item()

@@ -14,6 +14,7 @@ from lightning_template.testing.batches import ReplayLoader, cut, first_batches,
 from lightning_template.testing.checks.comparing import close, difference, equal
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.samples import second_data
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 from lightning_template.testing.trainers import quiet_trainer
 
@@ -41,7 +42,7 @@ def predictions_follow_the_set(subject: Subject) -> None:
 
 def _samples_to_predict(subject: Subject) -> Any:
     """Return some samples of the set for prediction as one batch."""
-    data = subject.new_data(seed=1)
+    data = subject.once(second_data)
     loader = subject.loader(data, "predict")
     if isinstance(loader, DataLoader) and isinstance(loader.sampler, RandomSampler):
         raise CheckFailed("the loader for prediction shuffles, so nobody knows which row belongs to which sample")

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.optim import Optimizer
 
 from lightning_template.engine.callbacks.executions import Executions
+from lightning_template.engine.libraries.torch_private import FirstNotFinite
 from lightning_template.engine.process.errors import one_line
-from lightning_template.testing.batches import first_batches, pair
-from lightning_template.testing.callbacks import SameWeights
+from lightning_template.testing.batches import first_batches, leaves_of, pair, replaced
 from lightning_template.testing.checks.comparing import close, equal, list_names, require_equal_states, state
+from lightning_template.testing.checks.gradients import Gradients
+from lightning_template.testing.checks.layers import OVERFITTING_STEPS, overfitted
+from lightning_template.testing.checks.standstill import cause_of_standstill
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
+from lightning_template.testing.places import place_of_call, place_of_error
 from lightning_template.testing.subject import MAX_BATCHES, Subject
-
-OVERFITTING_STEPS = 20
 
 
 def batch_fits_task(subject: Subject) -> None:
@@ -29,7 +29,7 @@ def batch_fits_task(subject: Subject) -> None:
         raise CheckFailed(f"a batch has {len(parts[0])} inputs and {len(parts[1])} targets, so they are no pairs")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _require_training(subject, batch)
+        _require_training(subject, subject.train_batches[:2])
     for warning in caught:
         if "Using a target size" in str(warning.message):
             raise CheckFailed(
@@ -37,7 +37,7 @@ def batch_fits_task(subject: Subject) -> None:
                 "Every output is compared with every target: often a missing `squeeze(1)` or `unsqueeze(1)`"
             )
     if parts:
-        _require_pairing(subject, *parts)
+        _require_pairing(subject, batch, parts[1])
 
 
 def loss_is_finite(subject: Subject) -> None:
@@ -45,9 +45,25 @@ def loss_is_finite(subject: Subject) -> None:
     losses = subject.losses(subject.task(), subject.train_batches)
     for step, loss in enumerate(losses):
         if not math.isfinite(loss):
+            _require_finite_batch(subject.train_batches[step], step)
+            with FirstNotFinite(place_of_call) as seen:
+                subject.losses(subject.task(), subject.train_batches[: step + 1])
             raise CheckFailed(
-                f"the loss of step {step} is {loss}, and so will be all weights: often the logarithm of 0, a "
-                "division by 0, inputs that are not scaled, or too large a learning rate"
+                f"the loss of step {step} is {loss}, and so will be all weights: {seen.found or 'an operator'} of "
+                "finite numbers; often a logarithm or division at 0, inputs that are not scaled, too large a learning "
+                "rate, or half precision, which ends at 65504",
+                seen.place,
+            )
+
+
+def _require_finite_batch(batch: Any, step: int) -> None:
+    """Require the numbers of a batch to be finite, where a loss is not."""
+    for number, leaf in enumerate(leaves_of(batch)):
+        if isinstance(leaf, Tensor) and leaf.is_floating_point() and not leaf.isfinite().all():
+            place = (~leaf.isfinite()).nonzero()[0].tolist()
+            raise CheckFailed(
+                f"tensor {number} of batch {step} has {leaf[tuple(place)].item()} at {place} (sample {place[0]}), so "
+                "the loss is not finite, and so will be all weights: fill missing values, or leave their samples out"
             )
 
 
@@ -77,46 +93,15 @@ def every_parameter_gets_a_gradient(subject: Subject) -> None:
         )
 
 
-def gradients_start_anew_each_step(subject: Subject) -> None:
-    """With manual optimization, the gradients of a step are those of its batch alone."""
-    task, seen = subject.task(), StepGradients()
-    if task.automatic_optimization:
-        raise CheckSkipped("Lightning zeroes the gradients: optimization is automatic")
-    subject.fit(task, subject.train_batches[:1] * 2, callbacks=[SameWeights(), seen])
-    first, second = seen.steps
-    if not all(close(found, expected, 1e-4) for found, expected in zip(second, first, strict=False)):
-        raise CheckFailed(
-            "the same batch gives other gradients in a second step, so steps grow with what was seen before: call "
-            "`optimizer.zero_grad()` before `manual_backward`"
-        )
-
-
-def optimizers_cover_parameters(subject: Subject) -> None:
-    """Every trainable parameter is in exactly one optimizer."""
-    task, seen = subject.task(), Gradients()
-    optimizers = subject.fit(task, subject.train_batches[:1], callbacks=[seen]).optimizers
-    updated = [
-        id(parameter) for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]
-    ]
-    trainable = [(name, id(parameter)) for name, parameter in task.named_parameters() if parameter.requires_grad]
-    if missing := [name for name, key in trainable if key not in updated and name in seen.names]:
-        raise CheckFailed(
-            f"no optimizer has {list_names(missing)}, so training does not change it: hand all of `self.parameters()` "
-            "to the optimizer, or freeze it with `requires_grad_(False)`"
-        )
-    if twice := [name for name, key in trainable if updated.count(key) > 1]:
-        raise CheckFailed(f"several optimizers change {list_names(twice)}, each without knowing of the others")
-
-
 def overfits_one_batch(subject: Subject) -> None:
     """The loss falls when the task's own optimizer makes a few steps on one batch."""
-    losses = subject.losses(subject.task(), subject.train_batches[:1] * OVERFITTING_STEPS)
+    losses = subject.once(overfitted).losses
     first, last = losses[0], min(losses[-5:])
     if not last < first - 1e-4 * abs(first):
         _require_one_optimizer_without_warmup(subject)
         raise CheckFailed(
-            f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g} only: the learning "
-            "rate is 0, far too small or too large, the loss has the wrong sign, or gradients do not reach the weights"
+            f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g} only: "
+            f"{cause_of_standstill(subject, losses)}"
         )
 
 
@@ -125,7 +110,8 @@ def steps_per_execution_changes_nothing(subject: Subject) -> None:
     states = {}
     for steps in (1, MAX_BATCHES):
         task = subject.task()
-        subject.fit(task, subject.train_batches * MAX_BATCHES, callbacks=[Executions(steps)])
+        batches = subject.train_batches * MAX_BATCHES
+        subject.fit(task, batches, callbacks=[Executions(steps)], log_every_n_steps=MAX_BATCHES)
         states[steps] = state(task)
     require_equal_states(
         states[1],
@@ -135,57 +121,22 @@ def steps_per_execution_changes_nothing(subject: Subject) -> None:
     )
 
 
-class Gradients(Callback):
-    """Records which parameters got a gradient, and which one that is not finite."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self.not_finite: list[str] = []
-        self.in_evaluation_mode: set[str] = set()
-
-    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look at the gradients."""
-        for name, parameter in pl_module.named_parameters():
-            if not pl_module.get_submodule(name.rpartition(".")[0]).training:
-                self.in_evaluation_mode.add(name)
-            if parameter.grad is not None:
-                self.names.add(name)
-                if not parameter.grad.isfinite().all() and name not in self.not_finite:
-                    self.not_finite.append(name)
-
-
-class StepGradients(Callback):
-    """Records the gradients that optimizers get in each training step."""
-
-    def __init__(self) -> None:
-        self.steps: list[list[Tensor]] = []
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begin a step."""
-        self.steps.append([])
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Record the gradients of an optimizer's parameters."""
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self.steps[-1] += [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
-
-
 def _first_loss(subject: Subject, batch: Any, **options: Any) -> float:
     return subject.losses(subject.task(), [batch], **options)[0]
 
 
-def _require_training(subject: Subject, batch: Any) -> None:
-    """Require a training step to take a batch, or at least the whole one that was cut."""
+def _require_training(subject: Subject, batches: Sequence[Any]) -> None:
+    """Require training steps to take batches, or at least the whole ones that were cut."""
     try:
-        subject.losses(subject.task(), [batch])
+        subject.losses(subject.task(), batches)
     except CheckFailed:
         raise
     except Exception as error:
         message = f"{type(error).__name__}: {one_line(error)}"
         try:
-            subject.losses(subject.task(), first_batches(subject.data.train_dataloader(), 1))
+            subject.losses(subject.task(), first_batches(subject.data.train_dataloader(), len(batches)))
         except Exception:
-            raise CheckFailed(f"training fails at the first batch: {message}") from error
+            raise CheckFailed(f"training fails at the first batches: {message}", place_of_error(error)) from error
         raise CheckSkipped(f"a step takes whole batches only: {message}") from error
 
 
@@ -209,14 +160,15 @@ def _require_one_optimizer_without_warmup(subject: Subject) -> None:
             raise CheckSkipped(f"the learning rate starts at {group['lr']:.3g} and grows")
 
 
-def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
+def _require_pairing(subject: Subject, batch: Any, targets: Tensor) -> None:
     """Require the loss to change when inputs get each other's targets."""
     try:
-        (outputs, *_) = subject.outputs(subject.task(), [inputs, targets])
+        (outputs, *_) = subject.outputs(subject.task(), batch)
     except Exception:  # `forward` is not defined, or takes something else
         return
     if outputs.ndim == 0 or close(outputs, outputs[:1].expand_as(outputs), 1e-3):
         return  # nothing can be told where a last layer starts at 0
+    given = targets
     if targets.is_floating_point() and targets.numel() == outputs.numel():
         # Of targets that all lie on one side of the outputs, the mean absolute error is the same in any order.
         generator = torch.Generator().manual_seed(0)
@@ -227,7 +179,7 @@ def _require_pairing(subject: Subject, inputs: Tensor, targets: Tensor) -> None:
     # In double precision, where sums of the same terms in another order are alike, and hardly any others are.
     try:
         loss, other_loss, one_target_loss = (
-            _first_loss(subject, [inputs, others], precision="64-true")
+            _first_loss(subject, replaced(batch, given, others), precision="64-true")
             for others in (targets, rotated, targets[:1].expand_as(targets))
         )
     except RuntimeError:  # a task that creates tensors in single precision

@@ -1,56 +1,72 @@
 """Checks of what a training step is wired to: layers, targets, random numbers, schedules."""
 
-import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lightning_template.testing.batches import pair
-from lightning_template.testing.checks.comparing import close_numbers, list_names
-from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.batches import ReplayLoader, copied, first_batches, leaves_of
+from lightning_template.testing.checks.comparing import difference, equal, list_names
+from lightning_template.testing.exceptions import CheckAdvised, CheckFailed
 from lightning_template.testing.isolation import seed_all
+from lightning_template.testing.places import place_of
 from lightning_template.testing.subject import Subject
-
-MAX_COLUMNS = 16
-BETTER_IF_SMALL = r"loss|error|mse|mae|perplexity"
-BETTER_IF_LARGE = r"acc|accuracy|f1|auc|auroc|r2|iou|dice|precision|recall"
-
-
-def every_target_matters(subject: Subject) -> None:
-    """Each column of the targets changes the loss, or none does."""
-    batch = subject.train_batches[0]
-    parts = pair(batch)
-    if parts is None or not parts[1].is_floating_point() or parts[1].ndim != 2 or parts[1].shape[1] < 2:
-        raise CheckSkipped("known only for targets of several numbers")
-    inputs, targets = parts
-    expected = subject.losses(subject.task(), [batch])[0]
-    columns = range(min(targets.shape[1], MAX_COLUMNS))
-    ignored = []
-    for column in columns:
-        changed = targets.clone()
-        changed[:, column] = 1 - changed[:, column]
-        if close_numbers(subject.losses(subject.task(), [[inputs, changed]])[0], expected):
-            ignored.append(column)
-    if ignored and len(ignored) < len(columns):
-        raise CheckFailed(
-            f"the loss stays {expected:.6g} when columns {ignored} of the targets change, so they are not learned: "
-            "an index or slice in the loss leaves them out"
-        )
+from lightning_template.testing.trainers import quiet_trainer
 
 
 def steps_leave_the_seed(subject: Subject) -> None:
-    """A training step sets no seed."""
+    """Training steps, the hooks of epochs, and the loaders set no seed."""
     seen = AfterSteps()
-    subject.fit(subject.task(), [subject.train_batches[0]] * 2, callbacks=[seen])
-    if len(set(seen.numbers)) < len(seen.numbers):
+    subject.fit(subject.task(), *[[subject.train_batches[0]] * 2] * 2, callbacks=[seen])
+    for what, numbers in seen.numbers.items():
+        if len(set(numbers)) < len(numbers):
+            message = (
+                f"after each {what} the next random number is {numbers[0]:.6g}, whatever it was before: it sets a "
+                "seed, so dropout, augmentation and order repeat; set seeds once, before training"
+            )
+            raise (CheckAdvised if what == "validation" else CheckFailed)(message)
+    drawn = []
+    for seed in (101, 102):
+        data = subject.data
+        seed_all(seed)
+        first_batches(data.train_dataloader(), 1)
+        drawn.append(torch.rand(1).item())
+    if drawn[0] == drawn[1]:
         raise CheckFailed(
-            f"after each training step the next random number is {seen.numbers[0]:.6g}, whatever it was before: the "
-            "step sets a seed, so dropout and augmentation repeat; set seeds once, before training"
+            f"after a batch is read the next random number is {drawn[0]:.6g}, whatever it was before: the loader or "
+            "the dataset sets a seed, so dropout and augmentation repeat; use a generator instead",
+            place_of(getattr(data.train_dataloader(), "dataset", None), "__getitem__"),
         )
+
+
+def steps_leave_their_batch(subject: Subject) -> None:
+    """A training step does not change its batch, or at least not the data that the batch was made of."""
+    seen = BatchChanges()
+    subject.fit(subject.task(), subject.train_batches[:1], callbacks=[seen])
+    if not seen.changed:
+        return
+    data = subject.new_data()
+    seed_all(0)
+    before = copied(first_batches(data.train_dataloader(), 1)[0])
+    seed_all(0)
+    batch = first_batches(data.train_dataloader(), 1)[0]
+    loader = ServesThis([batch])
+    quiet_trainer(max_epochs=1).fit(subject.task(), train_dataloaders=loader)
+    seed_all(0)
+    again = first_batches(data.train_dataloader(), 1)[0]
+    for found, expected in zip(leaves_of(again), leaves_of(before), strict=True):
+        if isinstance(found, Tensor) and not equal(found, expected):
+            raise CheckFailed(
+                f"a training step changes the data, {difference(found, expected)}: it works on its batch in place "
+                "(`-=`, `div_`, `x[mask] = 0`), and the loader hands out the data themselves; each epoch sees others"
+            )
+    raise CheckAdvised(
+        f"a training step changes its batch in place, {seen.changed}: this loader hands out copies, so the data stay; "
+        "callbacks and metrics see the changed batch"
+    )
 
 
 def layers_are_made_once(subject: Subject) -> None:
@@ -68,38 +84,69 @@ def layers_are_made_once(subject: Subject) -> None:
         )
 
 
-def plateau_has_the_right_mode(subject: Subject) -> None:
-    """A schedule that waits for a plateau knows whether what it watches is better when it is small."""
-    trainer = subject.fit(subject.task(), subject.train_batches[:1])
-    watching = [c for c in trainer.lr_scheduler_configs if isinstance(c.scheduler, ReduceLROnPlateau)]
-    if not watching:
-        raise CheckSkipped("no ReduceLROnPlateau")
-    for config in watching:
-        scheduler: Any = config.scheduler
-        words = re.split(r"[^a-z0-9]+", str(config.monitor).lower())
-        for mode, others in (("max", BETTER_IF_SMALL), ("min", BETTER_IF_LARGE)):
-            if scheduler.mode == mode and any(re.fullmatch(others, word) for word in words):
-                raise CheckFailed(
-                    f"ReduceLROnPlateau has mode {mode!r} and watches `{config.monitor}`, so it lowers the learning "
-                    "rate while training goes well: give it the other mode"
-                )
-
-
 class AfterSteps(Callback):
-    """Seeds each step otherwise, and draws a number after it."""
+    """Seeds each step and validation otherwise, and draws a number after it."""
 
     def __init__(self) -> None:
-        self.numbers: list[float] = []
+        self.numbers: dict[str, list[float]] = {}
+
+    def _seed(self, what: str) -> None:
+        seed_all(100 + len(self.numbers.setdefault(what, [])))
+
+    def _draw(self, what: str) -> None:
+        self.numbers[what].append(torch.rand(1).item())
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed, before the task's own hook."""
+        self._seed("start of an epoch")
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Seed."""
-        seed_all(100 + batch_idx)
+        """Draw what the start of an epoch left, and seed."""
+        if batch_idx == 0:
+            self._draw("start of an epoch")
+        self._seed("training step")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draw."""
-        self.numbers.append(torch.rand(1).item())
+        self._draw("training step")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed."""
+        self._seed("validation")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw."""
+        self._draw("validation")
+
+
+class BatchChanges(Callback):
+    """Compares a batch before and after its step."""
+
+    changed = ""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Copy it."""
+        self.before = leaves_of(copied(batch))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Compare."""
+        for found, expected in zip(leaves_of(batch), self.before, strict=False):
+            if isinstance(found, Tensor) and not equal(found, expected):
+                self.changed = difference(found, expected)
+
+
+class ServesThis(ReplayLoader):
+    """A loader that hands out a batch itself, and no copy."""
+
+    def __init__(self, batches: Sequence[Any]) -> None:
+        super().__init__([batches])
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.epochs[0])
 
 
 class NewWeights(Callback):

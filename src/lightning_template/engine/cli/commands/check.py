@@ -86,7 +86,7 @@ def _print_table(results: Sequence["CheckResult"]) -> None:
     table = Table(Column("check", no_wrap=True), "outcome", "seconds", "message", box=None)
     for result in sorted(results, key=lambda result: result.outcome == "advice"):  # advice apart, at the end
         table.add_row(
-            result.check, Text(result.outcome, styles[result.outcome]), f"{result.seconds:.1f}", Text(result.message)
+            result.check, Text(result.outcome, styles[result.outcome]), f"{result.seconds:.1f}", Text(result.text)
         )
     Console(file=sys.stdout).print(table)
     sys.stdout.write(summary(results) + "\n")

@@ -1,0 +1,168 @@
+"""Checks of how targets meet outputs."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+from lightning_template.testing.batches import copied, forward_arguments, pair, replaced
+from lightning_template.testing.callbacks import SameNumbers
+from lightning_template.testing.checks.comparing import close_numbers
+from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
+from lightning_template.testing.subject import Subject
+
+MAX_COLUMNS = 16
+LARGE = 0.1
+"""Part of the largest change of a gradient that counts as a change."""
+RANGES = {"Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "Relu": (0.0, torch.inf), "Softmax": (0.0, 1.0)}
+"""Values that functions can return, by the names of their gradients."""
+
+
+def every_target_matters(subject: Subject) -> None:
+    """Each column of the targets, and each class, changes the loss, or none does."""
+    batch = subject.train_batches[0]
+    parts = pair(batch)
+    if parts is None or not parts[1].is_floating_point() or parts[1].ndim != 2 or parts[1].shape[1] < 2:
+        raise CheckSkipped("known only for targets of several numbers")
+    targets = parts[1]
+    expected = subject.losses(subject.task(), [batch])[0]
+    columns = range(min(targets.shape[1], MAX_COLUMNS))
+    ignored = []
+    for column in columns:
+        changed = targets.clone()
+        changed[:, column] = 1 - changed[:, column]
+        if close_numbers(subject.losses(subject.task(), [replaced(batch, targets, changed)])[0], expected):
+            ignored.append(column)
+    if ignored and len(ignored) < len(columns):
+        raise CheckFailed(
+            f"the loss stays {expected:.6g} when columns {ignored} of the targets change, so they are not learned: "
+            "an index or slice in the loss leaves them out"
+        )
+
+
+def targets_meet_their_outputs(subject: Subject) -> None:
+    """The target of a sample changes the gradient of the outputs of this sample, at the scores of its classes."""
+    batch = subject.train_batches[0]
+    parts = pair(batch)
+    if parts is None or parts[1].is_floating_point() or parts[1].ndim == 0 or len(torch.unique(parts[1])) < 2:
+        raise CheckSkipped("known only for targets that are classes")
+    targets = parts[1]
+    before = _gradient(subject, batch)
+    if before is None or len(before) != len(targets):
+        raise CheckSkipped("no layer's outputs are known to be those of the loss, for each sample")
+    _require_each_class(subject, batch, targets, before)
+    place = tuple(int(index) for index in (targets != targets.flatten()[0]).nonzero()[0])
+    changed = targets.clone()
+    changed[place] = targets.flatten()[0]
+    after = _gradient(subject, replaced(batch, targets, changed))
+    if after is None or after.shape != before.shape or torch.equal(before, after):
+        raise CheckSkipped("the loss does not depend on single targets")
+    change = (after - before).abs()
+    entries = (change > LARGE * change.max()).nonzero()
+    samples = sorted(set(entries[:, 0].tolist()))
+    if place[0] not in samples and len(samples) == 1:
+        raise CheckFailed(
+            f"the target of sample {place[0]} changes the gradient of the outputs of sample {samples[0]}, and not of "
+            "its own, so inputs learn each other's targets: often a `roll`, a shift, or another order"
+        )
+    classes = {int(targets[place]), int(changed[place])}
+    fits = [dim for dim in range(1, before.ndim) if _without(before.shape, dim) == [*targets.shape]]
+    if targets.ndim > 1 and fits and len(entries) == 2 and samples == [place[0]]:
+        one, other = entries.tolist()
+        if not any(_without(one, d) == _without(other, d) and {one[d], other[d]} == classes for d in fits):
+            raise CheckFailed(
+                f"the target at {[*place]} changes the gradient of the outputs at {one} and {other}, which are no "
+                "scores of one place: often `view` or `reshape` where `transpose` or `permute` is meant"
+            )
+
+
+def _without(values: Any, dim: int) -> list[int]:
+    return [*values[:dim], *values[dim + 1 :]]
+
+
+def _require_each_class(subject: Subject, batch: Any, targets: Tensor, gradient: Tensor) -> None:
+    """Require no class to be left out, where each sample has one."""
+    if targets.ndim > 1 or gradient.ndim != 2 or targets.min() < 0 or targets.max() >= gradient.shape[1]:
+        return
+    is_still = gradient.abs().amax(1) == 0
+    for label in torch.unique(targets).tolist():
+        rows = (targets == label).nonzero()[:, 0].tolist()
+        if is_still.all() or len(rows) < 2 or not all(is_still[row] for row in rows):
+            continue
+        changed = targets.clone()
+        changed[rows[0]] = next(other for other in targets.tolist() if other != label)
+        after = _gradient(subject, replaced(batch, targets, changed))
+        if after is not None and after[rows[0]].abs().max() > 0:
+            raise CheckFailed(
+                f"samples {rows[:3]} of class {label} do not change the loss, and would with another class, so class "
+                f"{label} is not learned: often `ignore_index={label}`, or a weight of 0"
+            )
+
+
+class LastOutputs(Callback):
+    """Keeps the gradient of what the last layer of the first step returns."""
+
+    def __init__(self) -> None:
+        self.outputs: list[Tensor] = []
+        self.gradient: Tensor | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Watch all modules, the losses and metrics among them, which return no tensors with samples."""
+        for module in pl_module.modules():
+            module.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, arguments: Any, outputs: Any) -> None:
+        if isinstance(outputs, Tensor) and outputs.requires_grad and outputs.ndim > 1:
+            outputs.retain_grad()
+            self.outputs.append(outputs)
+
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the gradient."""
+        if self.gradient is None and self.outputs and (gradient := self.outputs[-1].grad) is not None:
+            self.gradient = gradient.clone()
+
+
+def _gradient(subject: Subject, batch: Any) -> Tensor | None:
+    keep = LastOutputs()
+    subject.fit(subject.task(), [batch], callbacks=[SameNumbers(), keep])
+    return keep.gradient
+
+
+def outputs_reach_targets(subject: Subject) -> None:
+    """The last function of the network can return the targets."""
+    batch = subject.train_samples
+    parts = pair(subject.transferred(subject.task(), batch))
+    if parts is None or not parts[1].is_floating_point():
+        raise CheckSkipped("known only for targets that are numbers")
+    task = subject.task()
+    if not is_overridden("forward", task):
+        raise CheckSkipped("the task defines no `forward`")
+    outputs = task(*forward_arguments(task, subject.transferred(task, copied(batch))))
+    if not isinstance(outputs, Tensor) or outputs.numel() != parts[1].numel() or outputs.grad_fn is None:
+        raise CheckSkipped("outputs are not as many as targets")
+    node: Any = outputs.grad_fn
+    while any(name in node.name() for name in ("Squeeze", "View", "Reshape", "Unsafe", "Slice", "Select")):
+        node = node.next_functions[0][0]
+    low, high = next((span for name, span in RANGES.items() if node.name().startswith(name)), (-torch.inf, torch.inf))
+    targets = parts[1].reshape(outputs.shape).to(outputs.dtype)
+    outside = ((targets < low - 1e-3) | (targets > high + 1e-3)).float().mean().item()
+    compares = (F.mse_loss, F.l1_loss, F.smooth_l1_loss)
+    loss = subject.losses(subject.task(), [subject.train_batches[0]])[0]
+    if outside < 0.05 or not any(close_numbers(_loss(subject, of), loss) for of in compares):
+        return
+    raise CheckFailed(
+        f"{outside:.0%} of the targets lie outside of {low:g} to {high:g}, between {targets.min():.4g} and "
+        f"{targets.max():.4g}, and the network ends with {node.name().removesuffix('Backward0').lower()}, which "
+        "returns nothing else: leave it out, or scale the targets"
+    )
+
+
+def _loss(subject: Subject, function: Any) -> float:
+    """Return a loss of the outputs of the first training step."""
+    outputs, *_ = subject.outputs(subject.task(), subject.train_batches[0], training=True)
+    parts = pair(subject.transferred(subject.task(), subject.train_batches[0]))
+    assert parts is not None
+    return float(function(outputs, parts[1].reshape(outputs.shape).to(outputs.dtype)))
