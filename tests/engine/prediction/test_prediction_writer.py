@@ -24,7 +24,12 @@ def write(
 ) -> None:
     """Write columns in batches, as a Trainer would have it."""
     trainer: Any = SimpleNamespace(
-        fast_dev_run=False, datamodule=SimpleNamespace(**datamodule), callbacks=[], is_global_zero=True, world_size=1
+        fast_dev_run=False,
+        datamodule=SimpleNamespace(**datamodule),
+        callbacks=[],
+        is_global_zero=True,
+        world_size=1,
+        num_predict_batches=[3],
     )
     module: Any = None
     writer = PredictionWriter()

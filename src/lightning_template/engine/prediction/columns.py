@@ -9,21 +9,28 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, unpack_sequence
 
 from lightning_template.engine.nests import tensors_of
+from lightning_template.engine.prediction.outputs import named_outputs
 
 
-def named_columns(outputs: Any, class_names: Sequence[str]) -> dict[str, Any]:
+def named_columns(outputs: Any, class_names: Sequence[str], num_samples: int | None = None) -> dict[str, Any]:
     """Split tensors `(N, num_values)` into columns, named after classes or numbered, and name classes.
 
     Args:
         outputs: What `predict_step` returned: for each name a tensor, or a list with a text, a number or a list of
             numbers for each sample. What holds several tensors makes a column of each that has a row for each sample.
+            Outputs without names are named by `named_outputs`.
         class_names: Name of each class.
+        num_samples: Number of samples of the batch, if it is known.
+
+    Returns:
+        The columns; none if nothing was returned.
 
     Raises:
-        ValueError: If these are not named, or differ in the number of samples.
+        ValueError: If these differ in the number of samples, or no table can hold them.
     """
-    if not isinstance(outputs, dict):
-        raise ValueError(f"`predict_step` must return a dict of tensors to be written, got {type(outputs).__name__}")
+    outputs = named_outputs(outputs, num_samples)
+    if not outputs:
+        return {}
     found = {name: list(_leaves(str(name), values)) for name, values in outputs.items()}
     sizes = [len(values) for leaves in found.values() for _, values in leaves if not _is_scalar(values)]
     if not sizes:

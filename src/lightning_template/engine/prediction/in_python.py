@@ -69,7 +69,9 @@ def _serve(
 def _table(batches: list[Any], class_names: Any, files: list[str] | None) -> "Table":
     import pyarrow  # not needed to train
 
-    parts = [named_columns(batch, class_names) for batch in batches]
+    parts = [columns for batch in batches if (columns := named_columns(batch, class_names))]
+    if not parts:
+        raise ValueError("there are no samples, or `predict_step` returns nothing")
     tables = [pyarrow.table(part) for part in parts]
     table = pyarrow.concat_tables(tables).combine_chunks()
     first = {"index": pyarrow.array(range(len(table)))} | ({"file": pyarrow.array(files)} if files is not None else {})

@@ -1,5 +1,6 @@
 """Writes predictions to a table."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,14 @@ from torch import Tensor
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
 from lightning_template.engine.dashboard.kinds import images_of, unpacks
+from lightning_template.engine.dashboard.step_monitor import num_samples
 from lightning_template.engine.prediction.columns import named_columns
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict
+from lightning_template.engine.prediction.outputs import named_outputs
 from lightning_template.engine.prediction.table_file import TableFile
 from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
+
+_logger = logging.getLogger("lightning_template")
 
 NUM_SHOWN = 60
 """Largest number of samples in a figure."""
@@ -23,10 +28,10 @@ NUM_SHOWN = 60
 class PredictionWriter(Callback):
     """Writes a table with one row for each sample, as the batches come.
 
-    The columns are `index`, the sample's position, `file` if samples come from files, and those that the task's
-    `predict_step` returns. A column of integers is followed by one with the names of these classes, if the datamodule
-    has them. In CSV, a text that spreadsheets would take for a formula gets a `'` before it. The file is
-    `predictions.csv` in the run directory, unless `write_to` says otherwise.
+    First come `index`, the sample's position, `dataloader` if there are several, and `file` if samples come from files.
+    Then come the columns of what the task's `predict_step` returns. A column of integers is followed by one with the
+    names of these classes, if the datamodule has them. In CSV, a text that spreadsheets would take for a formula gets a
+    `'` before it. The file is `predictions.csv` in the run directory, unless `write_to` says otherwise.
     """
 
     def __init__(self) -> None:
@@ -36,6 +41,8 @@ class PredictionWriter(Callback):
         """Where samples come from, if not from the data module's test set."""
         self._table: TableFile | None = None
         self._num_rows = 0
+        self._loader = 0
+        self._is_asked_for = False
         self._shown: list[tuple[Tensor, Tensor]] = []
 
     def write_to(self, output: str | None, figure: str | None) -> None:
@@ -56,6 +63,7 @@ class PredictionWriter(Callback):
             if not Path(path).parent.is_dir():
                 raise ValueError(f"no folder {Path(path).parent} to write {Path(path).name} into")
         self.path = Path(output) if output else None
+        self._is_asked_for = output is not None
         self.figure = Path(figure) if figure else None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -93,35 +101,51 @@ class PredictionWriter(Callback):
         """Write the rows of a batch.
 
         Raises:
-            ValueError: If `predict_step` did not return named columns.
+            ValueError: If no table can hold what `predict_step` returned.
         """
         if self._table is None:
             return
         datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-        columns = named_columns(outputs, getattr(datamodule, "class_names", None) or ())
+        columns = named_columns(outputs, getattr(datamodule, "class_names", None) or (), num_samples(batch) or None)
+        if not columns:
+            return
+        if dataloader_idx != self._loader:
+            self._loader, self._num_rows = dataloader_idx, 0
         num_rows = len(next(iter(columns.values())))
         rows = range(self._num_rows, self._num_rows + num_rows)
         first: dict[str, Any] = {"index": list(rows)}
+        if len(trainer.num_predict_batches) > 1:
+            first["dataloader"] = [dataloader_idx] * num_rows
         if self.inputs is not None and self.inputs.files is not None:
             first["file"] = [self.inputs.files[row] for row in rows]
         self._table.write(first | columns)
         if self.figure and self._num_rows < NUM_SHOWN:
-            self._shown.append(_shown(pl_module, batch, outputs))
+            self._shown.append(_shown(pl_module, batch, named_outputs(outputs, num_rows)))
         self._num_rows += num_rows
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put table and figure in place.
 
         Raises:
-            ValueError: If there is no figure of samples of this kind.
+            ValueError: If there is no figure of samples of this kind, or no table where one was asked for.
         """
-        if self._table is None or self.path is None or not self._table.close():
+        if self._table is None or self.path is None:
+            return
+        if not self._table.close():
+            self._report_no_table(self.path)
             return
         put_in_place(self._table.path, self.path)
         if self.figure:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
             inputs, predictions = (torch.cat(parts)[:NUM_SHOWN] for parts in zip(*self._shown, strict=True))
             _draw(inputs, predictions, getattr(datamodule, "class_names", None) or ()).savefig(self.figure)
+
+    def _report_no_table(self, path: Path) -> None:
+        self.path = None
+        line = f"{path} is not written: there are no samples, or `predict_step` returns nothing"
+        if self._is_asked_for:
+            raise ValueError(line)
+        _logger.warning("%s", line)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Leave no half-written table."""
