@@ -11,7 +11,7 @@ _ROOMS = {
     "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
     "LineDataModule SequencesDataModule ShapesDataModule TableDataModule TensorsDataModule",
     "load": "Run load_config load_run run_options",
-    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger UNet WithInputChannels",
+    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger TokenTagger UNet WithInputChannels",
     "tasks": "AutoencoderTask ClassificationTask MultilabelTask NTXentLoss PairsTask "
     "RegressionTask SegmentationTask SequenceLabellingTask SupervisedTask",
     "testing": "CheckResult ChecksFailed check_task parametrize_checks",

@@ -65,8 +65,8 @@ def test_views_have_the_same_shapes_elsewhere_in_other_shades() -> None:
 
 def test_what_networks_and_tasks_need_is_known() -> None:
     masks, labels = ShapesDataModule(size=24), ShapesDataModule(targets="labels", num_views=2)
-    assert (masks.input_shape, masks.num_classes, masks.num_labels) == ((1, 24, 24), 4, 0)
-    assert (labels.input_shape, labels.num_classes, labels.num_labels) == ((1, 32, 32), 0, 3)
+    assert (masks.input_shape, masks.num_classes, masks.num_targets) == ((1, 24, 24), 4, 0)
+    assert (labels.input_shape, labels.num_classes, labels.num_targets) == ((1, 32, 32), 0, 3)
     assert masks.class_names == ("background", *labels.class_names)
 
 

@@ -9,15 +9,15 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from lightning_template.networks import ConvTagger
+from lightning_template.networks import ConvTagger, TokenTagger
 from lightning_template.tasks import SequenceLabellingTask
 
 LENGTHS = torch.tensor([7, 4, 1, 5])
 
 
-def make_task(loss: nn.Module | None = None, **options: Any) -> SequenceLabellingTask:
+def make_task(loss: nn.Module | None = None, takes_tokens: bool = True) -> SequenceLabellingTask:
     torch.manual_seed(0)
-    network = ConvTagger(3, channels=8, **options or {"num_tokens": 10})
+    network = TokenTagger(10, 3, channels=8) if takes_tokens else ConvTagger(2, 3, channels=8)
     optimizer = partial(torch.optim.SGD, lr=0.1)
     return SequenceLabellingTask(network, loss or nn.CrossEntropyLoss(), num_classes=3, optimizer=optimizer)
 
@@ -73,10 +73,10 @@ def test_batches_may_differ_in_length() -> None:
 
 def test_a_batch_may_have_lengths() -> None:
     values, targets = torch.randn(4, 7, 2), torch.randint(3, (4, 7))
-    task = make_task(in_features=2)
+    task = make_task(takes_tokens=False)
     found = measured(task, (values, LENGTHS, targets))
     longer = pad(values, (0, 0, 0, 5), value=3.0), LENGTHS, pad(targets, (0, 5), value=1)
-    assert measured(make_task(in_features=2), longer) == pytest.approx(found, rel=1e-5)
+    assert measured(make_task(takes_tokens=False), longer) == pytest.approx(found, rel=1e-5)
     table = task.predict_step((values, LENGTHS, targets), 0)
     assert [len(text.split()) for text in table["prediction"]] == LENGTHS.tolist()
     assert table["target"] == [
@@ -90,7 +90,9 @@ def test_lengths_need_a_loss_that_leaves_positions_out() -> None:
             return outputs.mean()
 
     with pytest.raises(ValueError, match="lengths in a batch need a `loss` with `ignore_index`"):
-        make_task(Loss(), in_features=2).training_step((torch.randn(4, 7, 2), LENGTHS, torch.zeros(4, 7).long()), 0)
+        make_task(Loss(), takes_tokens=False).training_step(
+            (torch.randn(4, 7, 2), LENGTHS, torch.zeros(4, 7).long()), 0
+        )
 
 
 def test_a_batch_of_other_parts_is_refused() -> None:

@@ -66,7 +66,7 @@ class ShapesDataModule(InMemoryDataModule):
         return len(self.class_names) if self.targets == "masks" else 0
 
     @property
-    def num_labels(self) -> int:
+    def num_targets(self) -> int:
         """Number of labels; 0 for masks."""
         return len(SHAPES) if self.targets == "labels" else 0
 

@@ -5,7 +5,7 @@ from lightning_template.networks.category_mlp import CategoryMLP
 from lightning_template.networks.convnet import ConvNet
 from lightning_template.networks.input_channels import WithInputChannels
 from lightning_template.networks.mlp import MLP
-from lightning_template.networks.sequences import ConvTagger
+from lightning_template.networks.sequences import ConvTagger, TokenTagger
 from lightning_template.networks.unet import UNet
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ConvAutoencoder",
     "ConvNet",
     "ConvTagger",
+    "TokenTagger",
     "UNet",
     "WithInputChannels",
 ]
