@@ -67,6 +67,7 @@ class TableFile:
         if not len(self.table):
             raise ValueError(f"{path} has no rows")
         self._rows = np.arange(len(self.table))  # as they are in the file
+        self._read: dict[str, pa.ChunkedArray | None] = {}
 
     @property
     def names(self) -> list[str]:
@@ -146,6 +147,7 @@ class TableFile:
             worst = names[int(missing.sum(axis=1).argmax())]
             raise ValueError(f"{self.path}: each row lacks a value, most of them of {worst!r}: it can be no input")
         self.table, self._rows = self.table.filter(kept), self._rows[kept]
+        self._read.clear()
         return int((~kept).sum())
 
     def numbers(self, names: Sequence[str], allow_missing: bool = False) -> np.ndarray:
@@ -216,7 +218,9 @@ class TableFile:
             self.forms[name] = form_of(column, self._decimal_point)
             if self.forms[name] in SIGNS:
                 _logger.info("%s, column %r: numbers are read without their %s", self.path, name, self.forms[name])
-        return as_numbers(column, self._decimal_point, self.forms[name])
+        if name not in self._read:
+            self._read[name] = as_numbers(column, self._decimal_point, self.forms[name])
+        return self._read[name]
 
     def _no_number(self, name: str, column: pa.ChunkedArray) -> ValueError:
         import pyarrow.compute as pc
