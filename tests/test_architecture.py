@@ -16,20 +16,32 @@ from private_access import private_accesses
 PACKAGE = ROOT / "src" / "lightning_template"
 READ = {
     "networks": {"torch"},
+    "losses": {"torch"},
+    "schedules": {"engine.tasks"},
     "tasks": {"torch", "torchmetrics", "lightning", "engine.drawing", "engine.measures", "engine.tasks"},
     "transforms": {"torch"},
     "datamodules": {"torch", "lightning", "numpy", "transforms", "engine.batches", "engine.files"},
     "callbacks": {"engine.callbacks", "engine.dashboard", "engine.prediction"},
     "load": {"torch", "jsonargparse", "lightning", "engine.cli", "engine.prediction", "engine.process", "engine.runs"},
     "__main__": {"engine.cli"},
-    "__init__": {"callbacks", "datamodules", "load", "networks", "tasks", "testing", "transforms"},
+    "__init__": {
+        "callbacks",
+        "datamodules",
+        "load",
+        "losses",
+        "networks",
+        "schedules",
+        "tasks",
+        "testing",
+        "transforms",
+    },
 }
 """What people read and extend, and what each room of it may know besides itself and the standard library."""
 INSIDE = {
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
     | {"engine.callbacks", "engine.loops", "engine.process", "engine.tasks"},
     "engine.process": {"rich"},
-    "engine.libraries": {"torch", "torchmetrics", "lightning"},
+    "engine.libraries": {"torch", "torchmetrics", "lightning", "jsonargparse"},
     "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.process"},
     "engine.nests": {"torch"},
     "engine.measures": {"torch", "torchmetrics", "engine.nests"},
@@ -64,7 +76,8 @@ FACE_OF_TESTING = ("testing/__init__.py", "testing/suite.py")
 """What people read of `testing`; its other files are inside."""
 READY_KINDS = {"autoencoder", "multilabel", "pairs", "segmentation"}
 READY_KINDS |= {"category_mlp", "sequence_labelling", "sequences", "shapes", "unet"}
-"""Files of the ready kinds of tasks, with their networks and data: who needs one reads that one."""
+READY_KINDS |= {"losses", "with_head"}
+"""Files of the ready kinds of tasks, with their networks, losses and data: who needs one reads that one."""
 MAX_READ_LINES, MAX_KIND_LINES = 1650, 120
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40
 FILES = [str(path.relative_to(PACKAGE)) for path in sorted(PACKAGE.rglob("*.py"))]

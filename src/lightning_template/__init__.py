@@ -11,7 +11,10 @@ _ROOMS = {
     "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
     "LineDataModule SequencesDataModule ShapesDataModule TableDataModule TensorsDataModule",
     "load": "Run load_config load_run run_options",
-    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger TokenTagger UNet WithInputChannels",
+    "losses": "FocalLoss",
+    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger TokenTagger UNet WithHead "
+    "WithInputChannels",
+    "schedules": "Warmup",
     "tasks": "AutoencoderTask ClassificationTask MultilabelTask NTXentLoss PairsTask "
     "RegressionTask SegmentationTask SequenceLabellingTask SupervisedTask",
     "testing": "CheckResult ChecksFailed check_task parametrize_checks",
@@ -24,7 +27,9 @@ if TYPE_CHECKING:  # editors and type checkers see the names themselves, and so 
     from lightning_template.callbacks import *  # noqa: F403
     from lightning_template.datamodules import *  # noqa: F403
     from lightning_template.load import *  # noqa: F403
+    from lightning_template.losses import *  # noqa: F403
     from lightning_template.networks import *  # noqa: F403
+    from lightning_template.schedules import *  # noqa: F403
     from lightning_template.tasks import *  # noqa: F403
     from lightning_template.testing import *  # noqa: F403
     from lightning_template.transforms import *  # noqa: F403

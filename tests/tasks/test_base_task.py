@@ -303,14 +303,18 @@ class RisingTask(ScriptedTask):
     mode = "max"
 
 
+@pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize(("task_class", "mode"), [(ScriptedTask, "min"), (RisingTask, "max")])
-def test_a_plateau_schedule_watches_the_monitor(task_class: type[ScriptedTask], mode: Literal["min", "max"]) -> None:
-    factory = partial(ReduceLROnPlateau, mode=mode, patience=0)
+def test_a_plateau_schedule_watches_the_monitor(
+    task_class: type[ScriptedTask], mode: Literal["min", "max"], given: bool
+) -> None:
+    by_hand = partial(ReduceLROnPlateau, mode=mode, patience=0)
+    factory = by_hand if given else partial(ReduceLROnPlateau, patience=0)
     rates, task = Rates(), task_class(MLP(1, [], 1), nn.MSELoss(), partial(SGD, lr=1.0e-3), factory)
     trainer = make_trainer(max_epochs=8, num_sanity_val_steps=0, callbacks=[rates])
     trainer.fit(task, make_line(batch_size=45))
     optimizer = SGD([nn.Parameter(torch.zeros(1))], lr=1.0e-3)
-    scheduler, expected = factory(optimizer), []
+    scheduler, expected = by_hand(optimizer), []
     for number in ScriptedTask.script:
         expected.append(optimizer.param_groups[0]["lr"])
         scheduler.step(number)
@@ -319,7 +323,7 @@ def test_a_plateau_schedule_watches_the_monitor(task_class: type[ScriptedTask], 
 
 
 def test_a_plateau_schedule_must_look_the_same_way_as_the_task() -> None:
-    task = RisingTask(MLP(1, [], 1), nn.MSELoss(), OPTIMIZERS["SGD"], ReduceLROnPlateau)
+    task = RisingTask(MLP(1, [], 1), nn.MSELoss(), OPTIMIZERS["SGD"], partial(ReduceLROnPlateau, mode="min"))
     with pytest.raises(ValueError, match="`mode` of `ReduceLROnPlateau` must be max for this task, got min"):
         make_trainer(max_epochs=1).fit(task, make_line())
 

@@ -7,6 +7,7 @@ from lightning_template.networks.input_channels import WithInputChannels
 from lightning_template.networks.mlp import MLP
 from lightning_template.networks.sequences import ConvTagger, TokenTagger
 from lightning_template.networks.unet import UNet
+from lightning_template.networks.with_head import WithHead
 
 __all__ = [
     "MLP",
@@ -17,5 +18,6 @@ __all__ = [
     "ConvTagger",
     "TokenTagger",
     "UNet",
+    "WithHead",
     "WithInputChannels",
 ]

@@ -4,13 +4,12 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.wrappers import MultitaskWrapper
 
 from lightning_template.engine.measures import Measures, per_stage
-from lightning_template.engine.tasks import TaskModule, build_optimizers, check_factories, save_plain_hyperparameters
+from lightning_template.engine.tasks import TaskModule, check_factories, save_plain_hyperparameters
 
 
 class SupervisedTask(TaskModule):
@@ -22,7 +21,8 @@ class SupervisedTask(TaskModule):
         network: Maps a batch of inputs `(N, ...)` to outputs `(N, ...)`.
         loss: Maps outputs and targets to a scalar, their mean over the batch.
         optimizer: Makes the optimizer from the parameters to train; only `fit` needs it.
-        lr_scheduler: Makes the schedule from the optimizer; a `total_steps` not given is the length of the run.
+        optimizer_groups: Options of the optimizer for some parameters, by pattern of their names.
+        lr_scheduler: Makes the schedule from the optimizer; a length not given is that of the run.
         lr_scheduler_interval: Whether the schedule steps after each epoch or after each optimizer step.
     """
 
@@ -36,11 +36,13 @@ class SupervisedTask(TaskModule):
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
+        optimizer_groups: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         check_factories(optimizer, lr_scheduler)
         save_plain_hyperparameters(self)
-        self.network, self.loss, self.optimizer = network, loss, optimizer
+        self.network, self.loss = network, loss
+        self.optimizer, self.optimizer_groups = optimizer, optimizer_groups
         self.lr_scheduler, self.lr_scheduler_interval = lr_scheduler, lr_scheduler_interval
         self.train_measures, self.val_measures, self.test_measures = per_stage(self.configure_metrics(), self.predict)
 
@@ -114,7 +116,3 @@ class SupervisedTask(TaskModule):
     def on_test_epoch_end(self) -> None:
         """Log those of the test set."""
         self.log_dict(self.test_measures.results())
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and the schedule of the parameters that are trained."""
-        return build_optimizers(self, self.optimizer, self.lr_scheduler, self.lr_scheduler_interval)

@@ -134,13 +134,28 @@ def test_the_number_of_samples_is_that_of_the_first_tensor(batch: Any, expected:
     assert step_monitor.num_samples(batch) == expected
 
 
-@pytest.mark.parametrize(("groups", "names"), [(1, ["lr"]), (3, ["lr_0", "lr_1", "lr_2"])])
+@pytest.mark.parametrize(("groups", "names"), [(1, ["lr"]), (3, ["lr", "lr_1", "lr_2"])])
 def test_learning_rates_are_those_of_each_group_and_step(groups: int, names: list[str], workspace: Path) -> None:
     events = fit(Slow(groups=groups), Samples(), StepMonitor())
     for name, rate in zip(names, (0.01, 0.02, 0.04), strict=False):
         expected: list[Any] = [(step, pytest.approx(rate * (1 if step < 3 else 0.5))) for step in range(6)]
         assert curve(events, f"optimizer/{name}") == expected
     assert sum(tag.startswith("optimizer/lr") for tag in events.Tags()["scalars"]) == groups
+
+
+def test_a_group_is_named_in_its_tag() -> None:
+    groups = [
+        {"lr": 0.1, "name": "others"},
+        {"lr": 0.2, "name": "net.*.bias norms"},
+        {"lr": 0.3, "name": "net-bias-norms"},
+    ]
+    trainer: Any = SimpleNamespace(optimizers=[SimpleNamespace(param_groups=[*groups, {"lr": 0.4}])])
+    assert step_monitor.learning_rates(trainer) == {
+        "optimizer/lr_others": 0.1,
+        "optimizer/lr_net._.bias_norms": 0.2,
+        "optimizer/lr_net_bias_norms": 0.3,
+        "optimizer/lr_3": 0.4,
+    }
 
 
 def test_the_gradient_norm_is_that_of_all_parameters(workspace: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from jsonargparse import ArgumentError, _typehints
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch import cli as lightning_cli
 from lightning.pytorch.callbacks import EarlyStopping
@@ -30,6 +31,7 @@ from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
 from tensorboard.summary.writer import event_file_writer
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR, SequentialLR
 from torch.utils.data._utils import signal_handling
 from torch.utils.tensorboard import SummaryWriter
 from torchmetrics import CatMetric, MeanMetric, Metric
@@ -282,6 +284,37 @@ def leave_parameter(parser: Any, container: Any, nested_key: Any, param: Any, ad
     )
 
 
+def make(size: int, **kwargs):  # type: ignore[no-untyped-def]  # noqa: ANN003, ANN201  # as people write functions
+    options = {"in_features": size, "out_features": 1, **kwargs}
+    return nn.Linear(**options)
+
+
+def parsed(kind: Any, **arguments: Any) -> Any:
+    """Return what a parser makes of `make`, with arguments if there are any, for an option of some type."""
+    path = f"{__name__}.make"
+    parser = jsonargparse_private.SignatureParser(exit_on_error=False)
+    parser.add_argument("--a", type=kind)
+    try:
+        config = parser.parse_object({"a": {"class_path": path, "init_args": arguments} if arguments else path})
+    except ArgumentError:
+        return None
+    return parser.instantiate(config).a
+
+
+def extends_schedules() -> bool:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
+    parts: Any = [LambdaLR(optimizer, lambda step: 0.5**step) for _ in range(2)]
+    schedule = SequentialLR(optimizer, parts, [2])
+    optimizer.add_param_group({"params": [torch.ones(1)], "lr": 0.25})
+    torch_private.extend_schedule(schedule)
+    optimizer.step()
+    try:
+        schedule.step()
+    except ValueError:
+        return False
+    return schedule.get_last_lr() == [0.25, 0.125]
+
+
 class Renamed(event_file_writer._AsyncWriterThread):  # type: ignore[misc]
     """A thread that `is_writer` does not know."""
 
@@ -445,6 +478,24 @@ OTHERS = [
         "parsers add each parameter of a signature in `_add_signature_parameter`, which takes a `default`",
         leaves_out,
         exchanged(jsonargparse_private.SignatureParser, "_add_signature_parameter", leave_parameter),
+    ),
+    *(
+        Assumption(
+            f"`_typehints` asks `{name}` about functions, which `_util.import_object` finds",
+            holds,
+            exchanged(_typehints, name, jsonargparse_private.FROM_JSONARGPARSE[name]),
+        )
+        for name, holds in {
+            "is_subclass_or_implements_protocol": lambda: isinstance(parsed(nn.Module, size=1), nn.Linear),
+            "function_returns_subclass": lambda: parsed(Callable[[int], nn.Module]) is make,
+            "adapt_partial_callable_class": lambda: parsed(Callable[[int], nn.Module], bias=False)(1).bias is None,
+            "adapt_class_type": lambda: parsed(nn.Module, size=1, bias=False).bias is None,
+        }.items()
+    ),
+    Assumption(
+        "schedules have their parts in `_schedulers`, and a rate for each group in `_last_lr`",
+        extends_schedules,
+        exchanged(torch_private, "extend_schedule", lambda schedule: None),
     ),
     Assumption("a metric counts updates in `_update_count`", counts_updates, exchanged(Metric, "update_count", 0)),
     Assumption(

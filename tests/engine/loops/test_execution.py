@@ -13,6 +13,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
@@ -22,7 +23,17 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, AdamW
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
@@ -31,7 +42,8 @@ from lightning_template.datamodules import LineDataModule
 from lightning_template.engine.loops.execution import ExecutionLoop
 from lightning_template.engine.loops.resumable import FitLoop
 from lightning_template.engine.process.errors import Stopped
-from lightning_template.networks import MLP
+from lightning_template.networks import MLP, WithHead
+from lightning_template.schedules import Warmup
 from lightning_template.tasks import RegressionTask
 
 NUM_BATCHES = 12  # of an epoch: 60 points in batches of 5, and 15 points for validation
@@ -146,11 +158,42 @@ class WatchedLossTask(RegressionTask):
     monitor = "train/loss_step"
 
 
+COSINE: Any = CosineAnnealingLR
+PARTS: Any = [LinearLR, CosineAnnealingLR]
+SHARES: Any = [0.5]
+CHAIN: Any = [LinearLR, partial(ExponentialLR, gamma=0.9)]
 SCHEDULES: dict[str, Made] = {
     "one cycle by step": {"lr_scheduler": partial(OneCycleLR, max_lr=0.02), "lr_scheduler_interval": "step"},
     "by epoch": {"lr_scheduler": partial(StepLR, step_size=1, gamma=0.5)},
+    "warm-up and cosine by epoch": {"lr_scheduler": partial(Warmup, steps=7, after=COSINE)},
+    "warm-up and plateau": {
+        "lr_scheduler": partial(Warmup, epochs=1.2, after=partial(ReduceLROnPlateau, patience=0, factor=0.5)),
+    },
+    "a sequence by step": {
+        "lr_scheduler": partial(SequentialLR, schedulers=PARTS, milestones=SHARES),
+        "lr_scheduler_interval": "step",
+    },
+    "a chain by step": {
+        "lr_scheduler": partial(ChainedScheduler, schedulers=CHAIN),
+        "lr_scheduler_interval": "step",
+    },
+    "groups": {
+        "optimizer_groups": {"biases_and_norms": {"momentum": 0.5}, "network.4": {"lr": 0.001}},
+        "lr_scheduler": partial(OneCycleLR, max_lr=0.02),
+        "lr_scheduler_interval": "step",
+    },
     "plateau": {"lr_scheduler": partial(ReduceLROnPlateau, patience=0, factor=0.5)},
 }
+LAMBDA: Made = {"lr_scheduler": partial(LambdaLR, lr_lambda=lambda epoch: 0.5**epoch)}
+
+
+def finetuning(schedule: Made) -> Made:
+    return {
+        "callbacks": [BackboneFinetuning(unfreeze_backbone_at_epoch=1)],
+        "options": {"network": lambda: WithHead(MLP(1, [8, 8], 1), 1), **schedule},
+    }
+
+
 QUICK: dict[str, Callable[[], Made]] = {
     "as it is": dict,
     "max_steps": lambda: {"max_steps": 17},
@@ -202,6 +245,8 @@ QUICK: dict[str, Callable[[], Made]] = {
     "AdamW": lambda: {"options": {"optimizer": partial(AdamW, lr=0.01)}},
     "a worker": lambda: {"data_options": {"num_workers": 1}},
 }
+for _name, _schedule in {"": {}, ", one cycle": SCHEDULES["one cycle by step"], ", lambda": LAMBDA}.items():
+    QUICK[f"backbone finetuning{_name}"] = partial(finetuning, _schedule)
 """Options of runs in executions of several steps."""
 
 SINGLE: dict[str, tuple[str, Callable[[], Made]]] = {
@@ -247,7 +292,7 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
     monkeypatch.undo()
     return {
         "weights": task.state_dict(),
-        "optimizer": trainer.optimizers[0].state_dict(),
+        "optimizer": _without_names(trainer.optimizers[0].state_dict()),
         "schedule": [_numbers(config.scheduler.state_dict()) for config in trainer.lr_scheduler_configs],
         "progress": trainer.fit_loop.state_dict(),
         "log": recorder.lines,
@@ -258,6 +303,11 @@ def fit(made: Made, steps_per_execution: int, monkeypatch: pytest.MonkeyPatch, *
         "num_inner": num_inner,
         "trainer": trainer,
     }
+
+
+def _without_names(state: dict[str, Any]) -> dict[str, Any]:
+    groups = [{key: value for key, value in group.items() if key != "name"} for group in state["param_groups"]]
+    return state | {"param_groups": groups}
 
 
 def _numbers(state: dict[str, Any]) -> dict[str, Any]:

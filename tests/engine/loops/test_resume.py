@@ -88,6 +88,9 @@ CASES: dict[str, Callable[[], Made]] = {
 
 
 FAST = {
+    "backbone finetuning, lambda",
+    "groups",
+    "warm-up and plateau",
     "as it is",
     "accumulate_grad_batches",
     "bf16-mixed",

@@ -15,6 +15,10 @@ class OptimizerOptions(Callback):
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what the configuration says, before the checkpoint's state of the optimizers is loaded."""
+        self._groups = [[dict(group) for group in optimizer.param_groups] for optimizer in trainer.optimizers]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set the options.
 
@@ -23,6 +27,6 @@ class OptimizerOptions(Callback):
         """
         if "lr" in self.names and trainer.lr_scheduler_configs:
             raise ValueError("`model.optimizer.lr` of a resumed run cannot be changed: its schedule goes on")
-        for optimizer in trainer.optimizers:
-            for group in optimizer.param_groups:
-                group.update({name: optimizer.defaults[name] for name in self.names if name in optimizer.defaults})
+        for optimizer, groups in zip(trainer.optimizers, self._groups, strict=True):
+            for group, configured in zip(optimizer.param_groups, groups, strict=False):  # some are added later
+                group.update({name: configured[name] for name in self.names if name in configured})

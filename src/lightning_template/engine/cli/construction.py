@@ -4,6 +4,7 @@ An option may be of several types, such as a logger, a list of loggers or a bool
 reports that a value fits none. That the constructor of one has failed is somewhere within its report, as text.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.pytorch.cli import LightningCLI
 from lightning_template.engine.libraries.lightning_cli import hyper_parameter_saver
 from lightning_template.engine.process.errors import one_line
 from lightning_template.engine.tasks import TaskModule
+from lightning_template.engine.tasks.schedules import is_schedule, make_schedule
 
 
 class Construction:
@@ -54,7 +56,8 @@ class Construction:
         def call(class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any) -> Any:
             try:
                 if of_lightning is None:
-                    return class_type(*args, **kwargs)
+                    make = functools.partial(make_schedule, class_type) if is_schedule(class_type) else class_type
+                    return make(*args, **kwargs)
                 return of_lightning(
                     class_type, *args, applied_instantiation_links=applied_instantiation_links, **kwargs
                 )

@@ -62,4 +62,5 @@ def check_changes(before: Mapping[str, Any], after: Mapping[str, Any], is_fit: b
             f"`{with_effect[0]}` was {old} and is {new}, so the run would not end as it would have: "
             "add --allow_changes to go on all the same"
         )
-    return [option.removeprefix(OPTIMIZER) for option in found if option.startswith(OPTIMIZER)]
+    of_groups = [option.rpartition(".")[2] for option in found if option.startswith("model.optimizer_groups.")]
+    return [option.removeprefix(OPTIMIZER) for option in found if option.startswith(OPTIMIZER)] + of_groups

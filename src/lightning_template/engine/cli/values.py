@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from lightning_template.engine.tasks.schedules import may_be_left_out
+
 MAX_PROCESSES_PER_CORE = 32
 """Largest number of loader workers, or of training processes on the CPU, for each core of the machine."""
 
@@ -104,12 +106,19 @@ def _check_classes(key: str, value: Any) -> None:
 
 
 def _check_no_null(key: str, class_path: str, arguments: Mapping[str, Any]) -> None:
-    nulls = [name for name, value in arguments.items() if value is None]
+    nulls = [name for name, value in arguments.items() if value is None and not _is_left_out(class_path, name)]
     hints = _types(class_path) if nulls else {}
     for name in nulls:
         if name in hints and not _takes_none(hints[name]):
             kind = hints[name]
             raise ValueError(f"`{key}.{name}` must be {kind if get_origin(kind) else kind.__name__}, got null")
+
+
+def _is_left_out(class_path: str, name: str) -> bool:
+    try:
+        return may_be_left_out(pkgutil.resolve_name(class_path), name)
+    except (ImportError, AttributeError, ValueError):  # of code that is not ours
+        return False
 
 
 def _types(class_path: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Learning rates, gradient norm, speed and memory of a run, as scalars."""
 
+import re
 import resource
 import sys
 import time
@@ -23,7 +24,7 @@ class StepMonitor(Observer):
     """Logs learning rates and gradient norm whenever Lightning logs, and now and then speed and memory.
 
     Tags:
-        - `optimizer/lr`: learning rate, with the number of the group where there are several.
+        - `optimizer/lr`: learning rate; that of a further group has its name or number, as in `optimizer/lr_1`.
         - `optimizer/gradient_norm`: norm of all gradients, after clipping.
         - `speed/samples_per_second`: samples of all ranks, without the time of validation.
         - `memory/process_mb`: largest resident set so far, or `memory/gpu_mb`: largest memory of the GPU so far.
@@ -117,8 +118,11 @@ def num_samples(batch: Any) -> int:
 def learning_rates(trainer: Trainer) -> dict[str, float]:
     """Return the learning rate of each parameter group, by tag."""
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    names = ["optimizer/lr"] if len(groups) == 1 else [f"optimizer/lr_{number}" for number in range(len(groups))]
-    return {name: float(group["lr"]) for name, group in zip(names, groups, strict=True)}
+    names = [str(group.get("name", number or "")) for number, group in enumerate(groups)]
+    names = [re.sub(r"[^\w.]+", "_", name).strip("_") for name in names]  # as TensorBoard takes them
+    tags = [f"optimizer/lr_{name}" if name else "optimizer/lr" for name in names]
+    tags = [f"{tag}_{number}" if tag in tags[:number] else tag for number, tag in enumerate(tags)]
+    return {tag: float(group["lr"]) for tag, group in zip(tags, groups, strict=True)}
 
 
 def memory(device: torch.device) -> dict[str, float]:

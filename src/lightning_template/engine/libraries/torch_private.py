@@ -16,6 +16,7 @@ __all__ = [
     "KeepsPrecision",
     "OnMeta",
     "RandomOperators",
+    "extend_schedule",
     "has_forward_hooks",
     "parts_of_schedule",
     "tree_flatten",
@@ -30,6 +31,32 @@ DROPOUT = nn.modules.dropout._DropoutNd
 """Base of all kinds of dropout; a list of the public classes would miss new ones."""
 NORMALIZATION = nn.modules.batchnorm._NormBase
 """Base of batch and instance normalisation, lazy ones too."""
+
+_PER_GROUP = {"_last_lr", "base_lrs", "base_momentums", "lr_lambdas", "max_lrs", "max_momentums", "min_lrs"}
+"""Lists in schedules with an entry for each group of parameters."""
+_IN_GROUP = ("base_momentum", "initial_lr", "max_lr", "max_momentum", "min_lr")
+"""What schedules write into groups."""
+_FLOORS = {"min_lrs", "lr_lambdas", "base_momentums", "max_momentums"}
+"""Those of them that are no rates in proportion to a group's own."""
+
+
+def extend_schedule(schedule: Any) -> None:
+    """Let a schedule go on where groups were added to its optimizer: they keep their ratio to the first group.
+
+    torch's schedules take as many groups as there were when they were made.
+    """
+    for part in getattr(schedule, "_schedulers", ()):
+        extend_schedule(part)
+    groups = schedule.optimizer.param_groups
+    lists = {name: values for name, values in vars(schedule).items() if name in _PER_GROUP and isinstance(values, list)}
+    for number, group in enumerate(groups):
+        ratio = group["lr"] / groups[0]["lr"] if groups[0]["lr"] else 1.0
+        for name, values in lists.items():
+            if len(values) == number:
+                values.append(values[0] if name in _FLOORS else values[0] * ratio)
+        for name in _IN_GROUP:
+            if name in groups[0]:
+                group.setdefault(name, groups[0][name] * (ratio if name.endswith("lr") else 1))
 
 
 def watch_workers() -> None:

@@ -17,6 +17,7 @@ from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, B
 from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
+from lightning_template.engine.loops.trained import dump_trained, extend_schedules, load_trained
 from lightning_template.engine.loops.workers import GRACE, is_worker_death, stop_on_worker_death
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.process.signals import stop_signals
@@ -54,6 +55,7 @@ class FitLoop(BaseFitLoop):
         if self.epoch_loop.resumes_between_epochs:
             self.epoch_loop.restore_random_state()
         super().on_advance_start()
+        extend_schedules(self.trainer)
         if self.epoch_loop.resumes:
             self.finish_restart()  # else a plateau schedule would not step at the end of this epoch
 
@@ -193,7 +195,9 @@ class EpochLoop(BaseEpochLoop):
             ranks = [None] * trainer.world_size
             torch.distributed.all_gather_object(ranks, rank)
         metrics = {name: value.cpu() for name, value in trainer.callback_metrics.items()}
-        return {**state, "between_epochs": self._at_boundary, "ranks": ranks, "callback_metrics": metrics}
+        trained = dump_trained(trainer.lightning_module)
+        resumes = {"between_epochs": self._at_boundary, "ranks": ranks, "callback_metrics": metrics, "trained": trained}
+        return {**state, **resumes}
 
     def on_load_checkpoint(self, state_dict: dict[str, Any]) -> None:
         """Restore Lightning's state; the rest waits until training starts.
@@ -203,6 +207,8 @@ class EpochLoop(BaseEpochLoop):
         """
         super().on_load_checkpoint(state_dict)
         self._resumed = state_dict if "ranks" in state_dict else None
+        if "trained" in state_dict:  # a checkpoint of an earlier version has it not
+            load_trained(self.trainer.lightning_module, state_dict["trained"])
         if self._resumed and len(state_dict["ranks"]) != self.trainer.world_size:
             raise ValueError(
                 f"the checkpoint is of {len(state_dict['ranks'])} processes, and this run has "

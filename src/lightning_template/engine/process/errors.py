@@ -128,6 +128,7 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
         return f"{where} must be {' or '.join(map(_kind, kinds))}, got {got[1] if got else given}"
     if match := re.search(r"Expected a dot import path string: (.*)", cause):
         return f"{where} must be a full class path such as torch.nn.Linear, got {match[1]}"
+    cause = cause.split(". Got value: Namespace(")[0]  # which was said already
     return f"{where}: {cause}" if key else cause
 
 

@@ -1,20 +1,25 @@
 """Optimizers and learning rate schedules, made by factories; schedules get the length of the run."""
 
-import inspect
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LinearLR, LRScheduler
 
-from lightning_template.engine.tasks.module import TaskModule
+from lightning_template.engine.tasks.groups import check_groups, parameter_groups
+from lightning_template.engine.tasks.schedules import Place, after_warmup, build_schedule, parameters_of, unwrap
+from lightning_template.engine.tasks.warmup import Warmup, warmup_steps
+
+if TYPE_CHECKING:
+    from lightning_template.engine.tasks.module import TaskModule
 
 RATES = ("lr", "max_lr", "base_lr", "min_lr", "eta_min")
 """Arguments of torch's optimizers and schedules that are learning rates."""
+Interval = Literal["epoch", "step"]
 
 
 def check_factories(optimizer: object, lr_scheduler: object) -> None:
@@ -24,37 +29,29 @@ def check_factories(optimizer: object, lr_scheduler: object) -> None:
             check_factory(name, factory)
 
 
-def build_optimizers(
-    task: TaskModule,
-    optimizer: OptimizerCallable | None,
-    lr_scheduler: LRSchedulerCallable | None,
-    interval: Literal["epoch", "step"],
-) -> OptimizerLRScheduler:
-    """Make what `configure_optimizers` of a task returns.
-
-    Args:
-        task: Task, whose parameters that require gradients are trained.
-        optimizer: Makes the optimizer.
-        lr_scheduler: Makes the schedule, if there is one.
-        interval: Whether the schedule steps after each epoch or after each optimizer step.
+def build_optimizers(task: "TaskModule") -> OptimizerLRScheduler:
+    """Make what `configure_optimizers` of a task returns, for the parameters that require gradients.
 
     Raises:
-        ValueError: If there is no optimizer, or a factory refuses its arguments, see `build_lr_scheduler`.
+        ValueError: If there is no optimizer, or a factory refuses its arguments, see `build_schedule`.
     """
-    if optimizer is None:
+    if task.optimizer is None:
         raise ValueError(
             "training needs an `optimizer`, and the task has none: give `model.optimizer` in YAML, such as "
             "torch.optim.Adam, or in Python functools.partial(torch.optim.Adam, lr=1e-3)"
         )
-    made = build_optimizer(optimizer, (weight for weight in task.parameters() if weight.requires_grad))
-    if lr_scheduler is None:
+    groups = task.optimizer_groups or {}
+    weights = (weight for weight in task.parameters() if weight.requires_grad)
+    made = build_optimizer(task.optimizer, parameter_groups(task, groups) if groups else weights)
+    check_groups(made, groups)
+    if task.lr_scheduler is None:
         return made
-    num_steps = task.trainer.max_epochs if interval == "epoch" else task.trainer.estimated_stepping_batches
-    schedule = build_lr_scheduler(lr_scheduler, made, num_steps, task.mode)
-    return {
-        "optimizer": made,
-        "lr_scheduler": {"scheduler": schedule, "interval": interval, "monitor": task.monitor},
-    }
+    trainer, interval = task.trainer, task.lr_scheduler_interval
+    num_steps = trainer.max_epochs if interval == "epoch" else trainer.estimated_stepping_batches
+    place = Place(made, num_steps, task.monitor, task.mode)
+    if unwrap(task.lr_scheduler)[0] is Warmup:
+        return [made], _with_warmup(task.lr_scheduler, place, interval, trainer)
+    return {"optimizer": made, "lr_scheduler": _config(build_schedule(task.lr_scheduler, place), interval, place)}
 
 
 def check_factory(name: str, factory: object) -> None:
@@ -74,57 +71,47 @@ def check_factory(name: str, factory: object) -> None:
             example = "functools.partial(torch.optim.lr_scheduler.StepLR, step_size=10)"
         got = f"a {type(factory).__name__} that is made already" if is_made else f"{factory!r:.100}"
         raise ValueError(f"`{name}` must be a function that makes one, such as {example}, got {got}")
-    for key, value in getattr(factory, "keywords", {}).items():
+    given = unwrap(factory)[1]
+    for key, value in given.items():
         rates = value if isinstance(value, list | tuple) else [value]
         if key in RATES and not all(0 <= rate < math.inf for rate in rates if isinstance(rate, int | float)):
             raise ValueError(f"`{name}.{key}` must be finite and at least 0, got {value}")
+    for part in [*(given.get("schedulers") or []), *filter(None, [given.get("after")])]:
+        check_factory(name, part)
 
 
-def build_optimizer(factory: OptimizerCallable, parameters: Iterable[nn.Parameter]) -> Optimizer:
+def build_optimizer(factory: OptimizerCallable, parameters: Iterable[Any]) -> Optimizer:
     """Make an optimizer.
 
     Raises:
-        ValueError: If the factory refuses its arguments.
+        ValueError: If the factory refuses its arguments, or makes something else.
     """
     try:
-        return factory(parameters)
+        made = factory(parameters)
     except (ValueError, TypeError, ArithmeticError) as error:
         raise ValueError(f"`optimizer` cannot be made: {error}") from error
+    if not isinstance(made, Optimizer):
+        raise ValueError(f"`optimizer` must make a torch.optim.Optimizer, got {type(made).__name__}")
+    return made
 
 
-def build_lr_scheduler(
-    factory: LRSchedulerCallable, optimizer: Optimizer, total_steps: float | None, mode: Literal["min", "max"]
-) -> LRScheduler | ReduceLROnPlateau:
-    """Make a schedule, with its `total_steps` filled in where it takes one and has none.
-
-    Args:
-        factory: Makes the schedule; where it is a `functools.partial`, its keywords count as given.
-        optimizer: Optimizer whose learning rate is scheduled.
-        total_steps: How often the schedule will step in this run; None, infinite or -1 if the run has no end.
-        mode: Whether the smallest or the largest value of what a plateau schedule watches is the best.
-
-    Raises:
-        ValueError: If the schedule needs `total_steps` and the run has no end, or is a plateau schedule whose mode is
-            not `mode`.
-    """
-    parameters = {name: parameter.default for name, parameter in inspect.signature(factory).parameters.items()}
-    parameters |= getattr(factory, "keywords", {})
-    if parameters.get("total_steps", 0) is not None or parameters.get("epochs") is not None:
-        scheduler = _call(factory, optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau) and scheduler.mode != mode:
-            raise ValueError(f"`mode` of `ReduceLROnPlateau` must be {mode} for this task, got {scheduler.mode}")
-        return scheduler
-    if total_steps is None or not 0 < total_steps < math.inf:
-        raise ValueError(
-            "the learning rate schedule needs `total_steps`: set it or `max_epochs`, or `max_steps` if it moves by step"
-        )
-    return _call(factory, optimizer, total_steps=int(total_steps))
+def _config(schedule: LRScheduler, interval: Interval, place: Place) -> Any:
+    """Return a schedule as Lightning takes it; its own class of plateau schedules says what it monitors."""
+    return {"scheduler": schedule, "interval": interval, "monitor": getattr(schedule, "monitor", place.monitor)}
 
 
-def _call(
-    factory: Callable[..., LRScheduler | ReduceLROnPlateau], *args: Any, **options: Any
-) -> LRScheduler | ReduceLROnPlateau:
-    try:
-        return factory(*args, **options)
-    except (ValueError, TypeError, ArithmeticError) as error:
+def _with_warmup(factory: Any, place: Place, interval: Interval, trainer: Trainer) -> list[Any]:
+    """Return a warm-up by step, and the schedule after it, as Lightning takes them."""
+    given = unwrap(factory)[1]
+    per_epoch = trainer.estimated_stepping_batches and trainer.num_training_batches / trainer.accumulate_grad_batches
+    steps_per_epoch = math.ceil(per_epoch) if per_epoch < math.inf else math.inf
+    number = warmup_steps(given, trainer.estimated_stepping_batches, steps_per_epoch)
+    configs = []
+    if after := given.get("after"):
+        begins = number if interval == "step" else math.ceil(number / steps_per_epoch)
+        configs = [_config(after_warmup(after, begins, place), interval, place)]
+    start_factor = given.get("start_factor", parameters_of(Warmup)["start_factor"].default)
+    try:  # the warm-up comes last: it changes the rate at once
+        return [_config(LinearLR(place.optimizer, start_factor, total_iters=number), "step", place), *configs]
+    except ValueError as error:
         raise ValueError(f"`lr_scheduler` cannot be made: {error}") from error

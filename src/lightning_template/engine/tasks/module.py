@@ -2,12 +2,15 @@
 
 import re
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, NoReturn, Self
 
 from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 
 from lightning_template.engine.measures import Measures
+from lightning_template.engine.tasks.factories import build_optimizers
 from lightning_template.engine.tasks.hooks import complete_hooks
 
 _method_of_class: Callable[[Callable[..., Any]], Any] = type(vars(LightningModule)["load_from_checkpoint"])
@@ -25,6 +28,11 @@ class TaskModule(LightningModule, ABC):
 
     monitor: ClassVar[str]
     mode: ClassVar[Literal["min", "max"]]
+
+    optimizer: OptimizerCallable | None = None
+    optimizer_groups: Mapping[str, Mapping[str, Any]] | None = None
+    lr_scheduler: LRSchedulerCallable | None = None
+    lr_scheduler_interval: Literal["epoch", "step"] = "epoch"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -66,6 +74,16 @@ class TaskModule(LightningModule, ABC):
         except RuntimeError:
             return
         super().log(*args, **kwargs)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Make the optimizer and the schedule of the parameters that are trained."""
+        return build_optimizers(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is neither attribute nor module: the network's `backbone`, which Lightning's callback needs."""
+        if name == "backbone":
+            return getattr(super().__getattr__("network"), name)
+        return super().__getattr__(name)
 
     def no_pair(self, batch: Any) -> NoReturn:
         """Refuse a batch that is no pair of inputs and targets.
