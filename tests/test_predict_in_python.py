@@ -269,15 +269,31 @@ class Plain(LightningModule):
         return {"score": self.layer(x)}
 
 
+class Growing(Plain):
+    def predict_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> dict[str, Tensor]:
+        return {"score": batch[0][:, : batch_idx + 1], "sum": batch[0].sum(dim=1)}
+
+
 class PlainData(LightningDataModule):
     transform = None
 
+    def test_dataloader(self) -> Any:
+        return DataLoader(TensorDataset(torch.ones(3, 3)), batch_size=2)
+
     def predict_dataloader(self) -> list[Any]:
-        return [DataLoader(TensorDataset(torch.ones(3, 3)), batch_size=2) for _ in range(2)]
+        return [self.test_dataloader(), self.test_dataloader()]
 
 
 def test_modules_of_others() -> None:
     run = Run(Plain(), PlainData())
-    assert run.predict().column_names == ["index", "score_0", "score_1"]
+    assert run.predict().column_names == ["index", "dataloader", "score_0", "score_1"]
     assert len(run.predict()) == 6
-    assert run.predict(torch.ones(1, 3)).to_pylist() == run.predict().to_pylist()[:1]
+    assert run.predict(torch.ones(2, 3))["score_1"].to_pylist() == run.predict()["score_1"].to_pylist()[:2]
+    with pytest.raises(
+        ValueError, match=r"inputs torch.float32 \(1, 5\) do not fit the task, whose loaders serve .*\(2, 3\)"
+    ):
+        run.predict(torch.ones(1, 5))
+    table = Run(Growing(), PlainData()).predict()
+    assert table.column_names == ["index", "dataloader", "score", "sum", "score_0", "score_1"]
+    assert table["score_1"].to_pylist() == [None, None, 1.0] * 2
+    assert table["index"].to_pylist() == [0, 1, 2] * 2

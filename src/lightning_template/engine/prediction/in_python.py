@@ -1,18 +1,23 @@
 """Predictions in Python: the table of `predict`, without a run directory."""
 
 import copy
+import itertools
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+import torch
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lightning_template.engine.prediction.columns import named_columns
+from lightning_template.engine.nests import tensors_of
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict, ObjectsToPredict
+from lightning_template.engine.prediction.rows import PredictionRows
+from lightning_template.engine.prediction.table_file import joined
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -48,12 +53,16 @@ def predict(
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
+            callbacks=[rows := _Rows(inputs)],
             **options,
         )
-        batches = trainer.predict(task, datamodule=served) or []
-    if batches and isinstance(batches[0], list):  # of several loaders
-        batches = [batch for part in batches for batch in part]
-    return _table(batches, getattr(data, "class_names", None) or (), inputs.files if inputs else None)
+        try:
+            trainer.predict(task, datamodule=served, return_predictions=False)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise _explained(error, task, data, given) from error
+    if not rows.parts:
+        raise ValueError("there are no samples, or `predict_step` returns nothing")
+    return joined(rows.parts).combine_chunks()
 
 
 def _serve(
@@ -66,16 +75,51 @@ def _serve(
     return data, ObjectsToPredict(data, given, invert)
 
 
-def _table(batches: list[Any], class_names: Any, files: list[str] | None) -> "Table":
-    import pyarrow  # not needed to train
+def _explained(error: Exception, task: LightningModule, data: LightningDataModule | None, given: Any) -> Exception:
+    """Return the error that names what was given and what the loaders serve, if that is another shape or dtype."""
+    if not isinstance(given, Tensor) and not hasattr(given, "__array__"):
+        return error
+    served = next(_first_tensors([data, task]), None)
+    tensor = torch.as_tensor(given)
+    if served is None or (served.shape[1:], served.dtype) == (tensor.shape[1:], tensor.dtype):
+        return error
+    return ValueError(
+        f"inputs {tensor.dtype} {tuple(tensor.shape)} do not fit the task, whose loaders serve {served.dtype} "
+        f"{tuple(served.shape)}: {str(error).splitlines()[0]}"
+    )
 
-    parts = [columns for batch in batches if (columns := named_columns(batch, class_names))]
-    if not parts:
-        raise ValueError("there are no samples, or `predict_step` returns nothing")
-    tables = [pyarrow.table(part) for part in parts]
-    table = pyarrow.concat_tables(tables).combine_chunks()
-    first = {"index": pyarrow.array(range(len(table)))} | ({"file": pyarrow.array(files)} if files is not None else {})
-    return pyarrow.table(first | {name: table[name] for name in table.column_names})
+
+def _first_tensors(sources: Sequence[Any]) -> Iterator[Tensor]:
+    """Yield the first tensor of each loader that can be had: mostly the inputs."""
+    for source, name in itertools.product(sources, ("predict", "test", "val", "train")):
+        with suppress(Exception):  # of anybody's hooks, which may not be set up
+            loaders = getattr(source, f"{name}_dataloader")()
+            yield tensors_of(next(iter(loaders[0] if isinstance(loaders, list) else loaders)))[0]
+
+
+class _Rows(Callback):
+    """Keeps the rows that `PredictionWriter` writes."""
+
+    def __init__(self, inputs: ObjectsToPredict | None) -> None:
+        self.parts: list[Any] = []
+        self._inputs = inputs
+        self._rows = PredictionRows()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep those of a batch."""
+        import pyarrow  # not needed to train
+
+        files = self._inputs.files if self._inputs is not None else None
+        if columns := self._rows.of_batch(trainer, outputs, batch, dataloader_idx, files):
+            self.parts.append(pyarrow.table(columns))
 
 
 @contextmanager

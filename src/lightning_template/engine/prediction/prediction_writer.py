@@ -12,10 +12,9 @@ from torch import Tensor
 from lightning_template.engine.callbacks.run_directory import run_directory
 from lightning_template.engine.dashboard import pictures, plots
 from lightning_template.engine.dashboard.kinds import images_of, unpacks
-from lightning_template.engine.dashboard.step_monitor import num_samples
-from lightning_template.engine.prediction.columns import named_columns
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict
 from lightning_template.engine.prediction.outputs import named_outputs
+from lightning_template.engine.prediction.rows import PredictionRows
 from lightning_template.engine.prediction.table_file import TableFile
 from lightning_template.engine.runs.files import put_in_place, refusal, temporary_path
 
@@ -40,8 +39,7 @@ class PredictionWriter(Callback):
         self.inputs: FilesToPredict | None = None
         """Where samples come from, if not from the data module's test set."""
         self._table: TableFile | None = None
-        self._num_rows = 0
-        self._loader = 0
+        self._rows = PredictionRows()
         self._is_asked_for = False
         self._shown: list[tuple[Tensor, Tensor]] = []
 
@@ -105,23 +103,13 @@ class PredictionWriter(Callback):
         """
         if self._table is None:
             return
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-        columns = named_columns(outputs, getattr(datamodule, "class_names", None) or (), num_samples(batch) or None)
+        files = self.inputs.files if self.inputs is not None else None
+        columns = self._rows.of_batch(trainer, outputs, batch, dataloader_idx, files)
         if not columns:
             return
-        if dataloader_idx != self._loader:
-            self._loader, self._num_rows = dataloader_idx, 0
-        num_rows = len(next(iter(columns.values())))
-        rows = range(self._num_rows, self._num_rows + num_rows)
-        first: dict[str, Any] = {"index": list(rows)}
-        if len(trainer.num_predict_batches) > 1:
-            first["dataloader"] = [dataloader_idx] * num_rows
-        if self.inputs is not None and self.inputs.files is not None:
-            first["file"] = [self.inputs.files[row] for row in rows]
-        self._table.write(first | columns)
-        if self.figure and self._num_rows < NUM_SHOWN:
-            self._shown.append(_shown(pl_module, batch, named_outputs(outputs, num_rows)))
-        self._num_rows += num_rows
+        self._table.write(columns)
+        if self.figure and columns["index"][0] < NUM_SHOWN:
+            self._shown.append(_shown(pl_module, batch, named_outputs(outputs, len(columns["index"]))))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put table and figure in place.

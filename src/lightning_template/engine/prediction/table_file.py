@@ -47,13 +47,9 @@ class TableFile:
 
         parts, self._waiting = self._waiting, []
         if self._schema is not None:
-            parts.insert(0, self._schema.empty_table())
-        table = pyarrow.concat_tables(parts, promote_options="default")
-        if self._schema is None:
-            if len({tuple(part.column_names) for part in parts}) > 1:  # numbered columns go beside one another
-                kinds = [name.rstrip("0123456789") for name in table.column_names]
-                order = sorted(range(len(kinds)), key=lambda number: kinds.index(kinds[number]))
-                table = table.select(order)
+            table = pyarrow.concat_tables([self._schema.empty_table(), *parts], promote_options="default")
+        else:
+            table = joined(parts)
             self._schema = table.schema
             self._writer = _open(self.path, self.kind, table)
         if more := table.column_names[len(self._schema) :]:
@@ -80,6 +76,17 @@ class TableFile:
             self._writer.close()
             self._writer = None
             self.path.unlink()
+
+
+def joined(parts: "list[Table]") -> "Table":
+    """Return the rows of several tables; numbered columns that some lack go beside those of their name."""
+    import pyarrow
+
+    table = pyarrow.concat_tables(parts, promote_options="default")
+    if len({tuple(part.column_names) for part in parts}) > 1:
+        kinds = [name.rstrip("0123456789") for name in table.column_names]
+        table = table.select(sorted(range(len(kinds)), key=lambda number: kinds.index(kinds[number])))
+    return table
 
 
 def _open(path: Path, kind: str, table: "Table") -> Any:
