@@ -58,9 +58,10 @@ INSIDE = {
     | {"engine.batches", "engine.callbacks", "engine.dashboard", "engine.nests", "engine.runs"},
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}
     | {"engine.batches", "engine.callbacks", "engine.loops", "engine.nests", "engine.process"},
-    "engine.cli": {"torch", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks", "testing"}
-    | {"engine.callbacks", "engine.loops", "engine.prediction", "engine.process", "engine.rehearsal", "engine.runs"}
-    | {"engine.tasks"},
+    "engine.sizes": {"torch", "lightning", "numpy", "filelock", "datamodules", "engine.batches", "engine.rehearsal"},
+    "engine.cli": {"torch", "torchmetrics", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks"}
+    | {"testing", "engine.callbacks", "engine.loops", "engine.prediction", "engine.process", "engine.rehearsal"}
+    | {"engine.runs", "engine.sizes", "engine.tasks"},
     "engine.__init__": set(),
 }
 """What nobody has to open; the same for its rooms."""

@@ -10,7 +10,7 @@ _ROOMS = {
     "FiniteLoss PredictionWriter RunDirectory StepMonitor",
     "datamodules": "FashionMNISTDataModule ImageFolderDataModule InMemoryDataModule "
     "LineDataModule SequencesDataModule ShapesDataModule TableDataModule TensorsDataModule",
-    "load": "Run load_config load_run run_options",
+    "load": "Run load_config load_data load_run run_options",
     "losses": "FocalLoss",
     "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger TokenTagger UNet WithHead "
     "WithInputChannels",

@@ -1,6 +1,6 @@
 """Tasks and data of configurations and runs, in Python."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from lightning_template.engine.cli.command_line import read_config
+from lightning_template.engine.cli.fill_sizes import fill_sizes
 from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.cli.trainer_in_python import run_options
 from lightning_template.engine.prediction import Run
@@ -16,30 +17,48 @@ from lightning_template.engine.process.errors import shorten
 from lightning_template.engine.runs.checkpoints import check_checkpoint
 from lightning_template.engine.runs.resolve import resolve_checkpoint, run_of
 
-__all__ = ["Run", "load_config", "load_run", "run_options"]
+__all__ = ["Run", "load_config", "load_data", "load_run", "run_options"]
 
 
 def load_config(path: str | Path) -> tuple[LightningModule, LightningDataModule | None]:
-    """Return the untrained task of a configuration, and its data, which are not read yet.
+    """Return the untrained task of a configuration, and its data, which are read only if the task lacks a size.
 
     Args:
         path: YAML file with the keys `model` and `data`; a module with its own loaders needs no `data`.
 
     Raises:
-        ValueError: If it is no such file, or a constructor refuses its arguments.
+        ValueError: If it is no such file, a constructor refuses its arguments, or the data do not tell a size.
     """
+    return _make(path, ("model", "data"))
+
+
+def load_data(path: str | Path) -> LightningDataModule:
+    """Return the data of a configuration, which are not read yet; arguments and errors are those of `load_config`."""
+    data: LightningDataModule = _make(path, ("data",))[1]
+    return data
+
+
+def _make(path: str | Path, keys: Sequence[str]) -> tuple[Any, Any]:
     parser = TemplateParser(exit_on_error=False)
-    parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True)
-    parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
+    for key in keys:
+        kind = LightningModule if key == "model" else LightningDataModule
+        parser.add_lightning_class_args(kind, key, subclass_mode=True, required=False)
     config = read_config(Path(path))
-    if "model" not in config:
-        raise ValueError(f"{path} must say what to build under `model`")
+    given = {key: config[key] for key in keys if config.get(key) is not None}
+    if keys[0] not in given:
+        raise ValueError(f"{path} must say what to build under `{keys[0]}`")
     try:
-        given = {key: config[key] for key in ("model", "data") if config.get(key) is not None}
-        classes = parser.instantiate_classes(parser.parse_object(given))
+        parsed = parser.parse_object(given)
+        only_data = parsed.clone()
+        only_data.pop("model", None)
+        make_data = (lambda: parser.instantiate_classes(only_data).data) if "data" in given else None
+        data = fill_sizes(parsed, make_data)
+        if data is not None:
+            parsed.pop("data")
+        made = parser.instantiate_classes(parsed)
     except ArgumentError as error:
         raise ValueError(f"{path}: {shorten(str(error), [])}") from error
-    return classes.model, classes.get("data")
+    return made.get("model"), data or made.get("data")
 
 
 def load_run(

@@ -8,6 +8,8 @@ from torch import Tensor
 from lightning_template.engine.batches import (
     Inputs,
     Loader,
+    Part,
+    Parts,
     Samples,
     TensorBatches,
     after_setup,
@@ -133,17 +135,23 @@ class InMemoryDataModule(LightningDataModule):
             ValueError: If a set is empty, has values that are not finite, or not one target for each input; or if
                 `test_fraction` is given though the data have a test set.
         """
-        if self.train_set is not None:
-            return
-        parts = split(
-            *self.load(),
-            test_fraction=self.test_fraction,
-            val_fraction=self.val_fraction,
-            val_on_test=self.val_on_test,
-            seed=self.seed,
-        )
-        train, val, test = parts.to(self.trainer.strategy.root_device) if self.on_device and self.trainer else parts
-        self.adapt(parts.train.inputs, parts.train.indices)
+        if self.train_set is None:
+            parts = split(
+                *self.load(),
+                test_fraction=self.test_fraction,
+                val_fraction=self.val_fraction,
+                val_on_test=self.val_on_test,
+                seed=self.seed,
+            )
+            self.adapt(parts.train.inputs, parts.train.indices)
+            self._serve(parts)
+        if self.on_device and self.trainer:  # there may have been none when sizes were looked up
+            sets = [after_setup(part) for part in (self.train_set, self.val_set, self.test_set)]
+            parts = Parts(*(Part(part.inputs, part.targets, part.indices) for part in sets))
+            self._serve(parts.to(self.trainer.strategy.root_device))
+
+    def _serve(self, parts: Parts) -> None:
+        train, val, test = parts
         self.val_set = TensorBatches(*val, self.transform)
         self.test_set = TensorBatches(*test, self.transform)
         self.train_set = TensorBatches(*train, self.transform, self.augmentations)

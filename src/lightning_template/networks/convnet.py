@@ -13,7 +13,7 @@ class ConvNet(nn.Module):
         in_channels: Number of channels of an image.
         channels: Number of channels after each block; each block halves height and width.
         out_features: Number of values returned for each image.
-        image_size: Height and width of an image in pixels.
+        image_size: Height and width of an image in pixels; one number for both.
         dropout: Probability in [0, 1) of dropping a feature before the classifier.
         last_activation: Class of an activation after the classifier; `torch.nn.LogSoftmax` suits `NLLLoss`.
 
@@ -28,13 +28,14 @@ class ConvNet(nn.Module):
         in_channels: int,
         channels: Sequence[int],
         out_features: int,
-        image_size: int,
+        image_size: int | tuple[int, int],
         dropout: float = 0.0,
         last_activation: Callable[[], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        side = image_size // 2 ** len(channels)
-        if not channels or side < 1:
+        sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+        height, width = (side // 2 ** len(channels) for side in sides)
+        if not channels or min(height, width) < 1:
             raise ValueError(
                 f"`channels` must have at least one block and leave a pixel of `image_size` {image_size}, "
                 f"got {list(channels)}"
@@ -51,13 +52,13 @@ class ConvNet(nn.Module):
         self.classifier = nn.Sequential(
             nn.Flatten(),
             nn.Dropout(dropout),
-            nn.Linear(channels[-1] * side * side, out_features),
+            nn.Linear(channels[-1] * height * width, out_features),
         )
         if last_activation is not None:
             self.classifier.append(last_activation())
         self.to(memory_format=torch.channels_last)  # on two cores 48 ms a step of 128 images instead of 76
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images `(N, in_channels, image_size, image_size)` to `(N, out_features)`."""
+        """Map images `(N, in_channels, height, width)` to `(N, out_features)`."""
         output: Tensor = self.classifier(self.features(images))
         return output

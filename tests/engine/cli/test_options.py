@@ -1,10 +1,13 @@
 """Options that each subcommand of the Trainer has beside the Trainer's."""
 
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
+from lightning_template.engine.cli.command_line import CommandLine
 from lightning_template.engine.cli.options import NAMED_CALLBACKS, add_options, add_options_of
 from lightning_template.engine.cli.trainer_cli import TemplateCLI
 
@@ -40,8 +43,9 @@ def test_a_valid_configuration_is_dumped_without_another_validation() -> None:
     parser = Mock()
     parser.dump.return_value = "trainer: {max_epochs: 2}"
     cli = TemplateCLI.__new__(TemplateCLI)
-    cli.config, cli.subcommand = {"fit": "the options"}, "fit"
+    options = Namespace(trainer=Namespace(max_epochs=2))
+    cli.config, cli.subcommand, cli.command_line = {"fit": options}, "fit", CommandLine([], "", Path(), None)
     cli.parser = cli.subcommand_parser = parser
     cli.before_instantiate_classes()
-    parser.dump.assert_called_once_with("the options", skip_unset=False, skip_validation=True)
+    parser.dump.assert_called_once_with(options, skip_unset=False, skip_validation=True)
     assert cli.config_dump == {"trainer": {"max_epochs": 2}}

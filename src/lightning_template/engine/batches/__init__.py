@@ -16,7 +16,7 @@ from lightning_template.engine.batches.loaders import (
     training_loader,
 )
 from lightning_template.engine.batches.order import BatchIndex, BatchOrder, mix_seeds
-from lightning_template.engine.batches.split import Parts, split, split_indices
+from lightning_template.engine.batches.split import Part, Parts, split, split_indices
 from lightning_template.engine.batches.statistics import mean_and_std
 from lightning_template.engine.batches.tensor_batches import InputBatches, TensorBatches
 
@@ -27,6 +27,7 @@ __all__ = [
     "InputBatches",
     "Inputs",
     "Loader",
+    "Part",
     "Parts",
     "Samples",
     "TensorBatches",

@@ -10,6 +10,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningCLI
 
 from lightning_template.engine.libraries.lightning_cli import hyper_parameter_saver
@@ -29,6 +30,8 @@ class Construction:
         self._failure: Exception | None = None
         self._class_path = ""
         self._cli = cli
+        self.data: LightningDataModule | None = None
+        """Datamodule that is made already, for the next one that is asked for."""
 
     def take_over(self, parser: ArgumentParser) -> None:
         """Have a parser's classes made here."""
@@ -54,6 +57,9 @@ class Construction:
 
     def _calling(self, of_lightning: Callable[..., Any] | None) -> Callable[..., Any]:
         def call(class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any) -> Any:
+            if self.data is not None and class_type is type(self.data):
+                made, self.data = self.data, None
+                return made
             try:
                 if of_lightning is None:
                     make = functools.partial(make_schedule, class_type) if is_schedule(class_type) else class_type

@@ -16,13 +16,6 @@ from lightning_template.engine.process.errors import one_line
 class IdleCLI(TemplateCLI):
     """Builds what `TemplateCLI` builds, and runs nothing."""
 
-    def make(self, key: str) -> Any:
-        """Return another `model` or `data` of the configuration."""
-        config = self.config.clone()
-        for other in set(vars(config[self.subcommand])) - {key}:
-            config[self.subcommand].pop(other)
-        return self.parser.instantiate_classes(config)[self.subcommand][key]
-
     def run_subcommand(self, **arguments: Any) -> None:
         """Do nothing."""
 

@@ -1,14 +1,13 @@
 """Configurations as a run saves them: the whole one, and what differs from the defaults of its classes."""
 
-import pkgutil
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from lightning_template.engine.cli.options import NOT_OF_THE_EXPERIMENT
+from lightning_template.engine.cli.parser import signature
 
 
 def config_files(parser: ArgumentParser, config: Namespace, dumped: Mapping[str, Any]) -> dict[str, str]:
@@ -46,19 +45,8 @@ def strip_defaults(value: Any) -> Any:
         return value
     stripped = {key: strip_defaults(item) for key, item in value.items()}
     if "class_path" in stripped:
-        defaults = _defaults(stripped["class_path"])
+        defaults = strip_defaults(signature(stripped["class_path"]).defaults)
         arguments = stripped.pop("init_args", {})
         changed = {name: item for name, item in arguments.items() if item != defaults.get(name)}
         stripped |= {"init_args": changed} if changed else {}
     return stripped
-
-
-@cache
-def _defaults(class_path: str) -> dict[str, Any]:
-    """Return the defaults of a class's or function's parameters; those without one count as None."""
-    target = pkgutil.resolve_name(class_path)
-    parser = ArgumentParser()
-    add = parser.add_class_arguments if isinstance(target, type) else parser.add_function_arguments
-    add(target, fail_untyped=False)
-    defaults: dict[str, Any] = strip_defaults(parser.get_defaults().as_dict())
-    return defaults

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,14 @@ from lightning_template.engine.callbacks.data_digests import DataDigests
 from lightning_template.engine.callbacks.observer import Guard
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli.command_line import CommandLine, read_config
-from lightning_template.engine.cli.construction import Construction
 from lightning_template.engine.cli.options import add_options, add_options_of
 from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.cli.resume import check_changes, check_weights
 from lightning_template.engine.cli.saved_config import config_files
+from lightning_template.engine.cli.sized_cli import SizedCLI
 from lightning_template.engine.cli.terminal import quieten
 from lightning_template.engine.cli.trainer_parts import check_loaders, chosen_callbacks, with_whole_checkpoints
 from lightning_template.engine.cli.values import check_values
-from lightning_template.engine.libraries.lightning_cli import CommandLineWins
 from lightning_template.engine.libraries.lightning_trainer import known_version
 from lightning_template.engine.loops import ignore_worker_death_on_stop, take_over_signals
 from lightning_template.engine.prediction import FilesToPredict
@@ -53,7 +53,7 @@ def run(command_line: CommandLine) -> None:
         raise ValueError(one_line(error)) from error
 
 
-class TemplateCLI(CommandLineWins):
+class TemplateCLI(SizedCLI):
     """LightningCLI whose runs have directories and whose command line has the last word.
 
     Args:
@@ -96,26 +96,11 @@ class TemplateCLI(CommandLineWins):
         Raises:
             ValueError: If a constructor refuses its arguments.
         """
-        try:
-            super().instantiate_classes()
-        except Exception as error:
-            if (failure := self.construction.failure()) is not None:
-                raise failure from failure.__cause__
-            if isinstance(error, ValueError):
-                raise ValueError(shorten(str(error), [])) from error
-            raise
+        super().instantiate_classes()
         check_loaders(self.model, self.datamodule, str(self.subcommand))
         self.inputs: FilesToPredict | None = None
         if self.subcommand == "predict":
             self._configure_prediction()
-
-    def before_instantiate_classes(self) -> None:
-        """Dump the configuration, which is valid, and watch what is constructed from it."""
-        options = self.config[self.subcommand]
-        dumped = self.subcommand_parser.dump(options, skip_unset=False, skip_validation=True)
-        self.config_dump = yaml.safe_load(dumped)  # Lightning would validate it once more to dump it
-        self.construction = Construction(self)
-        self.construction.take_over(self.parser)
 
     def _configure_prediction(self) -> None:
         """Pass on which files `predict` reads and writes."""
@@ -134,11 +119,16 @@ class TemplateCLI(CommandLineWins):
         name = self.command_line.args[0]
         return {name: super().subcommands()[name] | {"weights_only"}}
 
+    def earlier_config(self) -> Mapping[str, Any] | None:
+        """Return the configuration of the checkpoint's run, if there is one."""
+        run = self.command_line.run
+        return read_config(run / "config.yaml") if run is not None else None
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options that are not the Trainer's."""
+        super().add_arguments_to_parser(parser)
         add_options(parser)
         add_options_of(self.command_line.args[0], parser)
-        self.subcommand_parser = parser
 
     def option(self, name: str) -> Any:
         """Return the value of an option; None where the subcommand has no such option."""
@@ -162,7 +152,13 @@ class TemplateCLI(CommandLineWins):
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
         trainer = super().instantiate_trainer(
-            callbacks=[digests, Rehearsal(), SavedArguments(self.config_dump), self.run_directory, *callbacks],
+            callbacks=[
+                digests,
+                Rehearsal(self.contradictions),
+                SavedArguments(self.config_dump),
+                self.run_directory,
+                *callbacks,
+            ],
             plugins=with_whole_checkpoints(config.plugins),
             logger=False if tensorboard else config.logger,
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

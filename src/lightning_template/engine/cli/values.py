@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from lightning_template.engine.cli.parser import signature
 from lightning_template.engine.tasks.schedules import may_be_left_out
 
 MAX_PROCESSES_PER_CORE = 32
@@ -109,7 +110,7 @@ def _check_no_null(key: str, class_path: str, arguments: Mapping[str, Any]) -> N
     nulls = [name for name, value in arguments.items() if value is None and not _is_left_out(class_path, name)]
     hints = _types(class_path) if nulls else {}
     for name in nulls:
-        if name in hints and not _takes_none(hints[name]):
+        if name in hints and not _takes_none(hints[name]) and name not in signature(class_path).left_out:
             kind = hints[name]
             raise ValueError(f"`{key}.{name}` must be {kind if get_origin(kind) else kind.__name__}, got null")
 

@@ -29,8 +29,8 @@ class SignatureParser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.left_out: set[str] = set()
-        """Names of these parameters."""
+        self.left_out: dict[str, Any] = {}
+        """These parameters: their types, as they are annotated, by name."""
 
     def may_be_left_out(self, owner: object, name: str, kind: object) -> bool:
         """Tell whether a required parameter may have no value.
@@ -62,7 +62,7 @@ class SignatureParser(LightningArgumentParser):
         is_required = param.default is inspect.Parameter.empty and "default" not in kwargs
         if is_required and self.may_be_left_out(owner, param.name, param.annotation):
             kwargs["default"] = None
-            self.left_out.add(param.name)
+            self.left_out[param.name] = param.annotation
         super()._add_signature_parameter(container, nested_key, param, added_args, *args, **kwargs)
 
 

@@ -1,6 +1,6 @@
 """The callback that tries a batch before a run starts, and the cases in which it does nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
@@ -41,7 +41,13 @@ class Rehearsal(Callback):
 
     It has to be the first callback. Of modules other than `SupervisedTask` it tries only optimizers and loaders.
     It refuses only runs that would fail at their first batch; where it cannot be sure, it does nothing.
+
+    Args:
+        contradictions: Tells which sizes of the task contradict the data, for the message of a batch that fails.
     """
+
+    def __init__(self, contradictions: Callable[[LightningDataModule], str] | None = None) -> None:
+        self.contradictions = contradictions
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Try optimizers, loaders and a batch of training and of validation.
@@ -87,7 +93,12 @@ class Rehearsal(Callback):
             return set()
         if _overrides(task, SupervisedTask, STEPS):
             return set()
-        return rehearse(trainer, task, stage, Sampler(loader))
+        try:
+            return rehearse(trainer, task, stage, Sampler(loader))
+        except ValueError as error:
+            data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
+            reason = self.contradictions(data) if self.contradictions is not None and data is not None else ""
+            raise (ValueError(reason) if reason else error) from error
 
     def _is_prepared_later(self, trainer: Trainer) -> bool:
         """Tell whether a user's hooks may prepare what a step needs."""

@@ -5,6 +5,7 @@ import gc
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
 from lightning_template.engine.batches import BatchIndex, InMemoryLoader, TensorBatches
+from lightning_template.engine.libraries.torch_private import tree_leaves
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 
 MAX_SHARED = 1000
@@ -85,23 +87,42 @@ def shared_parts(value: Any) -> dict[int, Any]:
     return found
 
 
+@dataclass
+class Drawn:
+    """Random numbers that were drawn.
+
+    Attributes:
+        any: Whether there were some; known at the end.
+    """
+
+    any: bool = False
+
+
 @contextmanager
-def same_random_numbers(device: torch.device) -> Iterator[None]:
+def same_random_numbers(device: torch.device) -> Iterator[Drawn]:
     """Restore the state of all random generators of this process at the end, users' generators included."""
+    drawn = Drawn()
     state = random_state(device)
     # by type: `isinstance` asks for `__class__`, which some objects answer with a warning
     generators = [item for item in gc.get_objects() if issubclass(type(item), random.Random | np.random.Generator)]
     generators = [item for item in generators if not isinstance(item, random.SystemRandom)]
     states = [_state(item) for item in generators]  # copies, both of them
     try:
-        yield
+        yield drawn
     finally:
+        drawn.any = not _same([state, states], [random_state(device), [_state(item) for item in generators]])
         for generator, kept in zip(generators, states, strict=True):
             if isinstance(generator, random.Random):
                 generator.setstate(kept)
             else:
                 generator.bit_generator.state = kept
         set_random_state(state, device)
+
+
+def _same(before: Any, after: Any) -> bool:
+    pairs = zip(tree_leaves(before), tree_leaves(after), strict=True)
+    arrays = (Tensor, np.ndarray)
+    return all(np.array_equal(one, other) if isinstance(one, arrays) else one == other for one, other in pairs)
 
 
 def _state(generator: Any) -> Any:

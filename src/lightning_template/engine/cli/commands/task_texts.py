@@ -94,7 +94,7 @@ def _names(name: str, place: Place) -> dict[str, str]:
         ".".join(file.with_suffix("").parts).removeprefix("src.") for file in (place.task, place.data)
     )
     is_ours = task_module.startswith("lightning_template.")  # else this package is an installed one
-    ours = ["from lightning_template import __main__", "from lightning_template.load import load_config"]
+    ours = ["from lightning_template import __main__", "from lightning_template.load import load_config, load_data"]
     ours.append("from lightning_template.testing import parametrize_checks")
     theirs = ["import pytest", "from lightning.pytorch import LightningDataModule, LightningModule"]
     blocks = [theirs, ours] if is_ours else [theirs + ours]
@@ -132,16 +132,10 @@ def _sample(kind: str, data: str) -> dict[str, str]:
 
 def _network(kind: str, data: str) -> dict[str, str]:
     is_of_images = data == "image-folder"
-    options: dict[str, object] = (
-        {"in_channels": 3, "channels": [16, 32], "image_size": 32}
-        if is_of_images
-        else {"in_features": 4, "hidden_features": [32]}
-    )
-    options["out_features"] = 1 if kind == "regression" else 2
+    options = "channels: [16, 32]" if is_of_images else "hidden_features: [32]"
     return {
         "network_class": "ConvNet" if is_of_images else "MLP",
-        "network_options": ", ".join(f"{key}: {value}" for key, value in options.items()),
-        "num_classes_line": "\n    num_classes: 2" if target_of(kind) == "classification" else "",
+        "network_options": options + (", out_features: 2" if kind == "custom" else ""),  # the data tell the others
     }
 
 

@@ -1,0 +1,117 @@
+"""Sizes that a configuration lacks are taken from the data between parsing and construction.
+
+jsonargparse can link an argument to the result of another one. But such a link removes the option, so that nobody could
+give another value, and its target is one fixed key. Lazy modules know no number of outputs, and have no weights before
+a batch.
+"""
+
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule
+from torch import nn
+
+from lightning_template.engine.cli.parser import signature
+from lightning_template.engine.cli.size_options import SizeOption, arguments_of, size_options
+from lightning_template.engine.sizes import CLASSES, ROLES, DataSizes, SizeValues, look_at
+
+ONE_VALUE = (nn.BCELoss, nn.BCEWithLogitsLoss)
+"""Losses that take one value for each sample of two classes."""
+
+
+def fill_sizes(
+    config: Namespace, make_data: Callable[[], LightningDataModule] | None, earlier: Mapping[str, Any] | None = None
+) -> LightningDataModule | None:
+    """Give the sizes that a task and its network lack their values.
+
+    Args:
+        config: Configuration, which is changed.
+        make_data: Makes its datamodule, which is done only if a size is missing; None if it has none.
+        earlier: Configuration of the run whose checkpoint is used; the sizes that it has come first.
+
+    Returns:
+        The datamodule if it was made and is to be used, see `look_at`.
+
+    Raises:
+        ValueError: If the data do not tell a size.
+    """
+    model = config.get("model")
+    missing = [option for option in size_options(model) if option.is_missing] if model is not None else []
+    for option in missing:
+        if earlier is not None and (value := _earlier_value(option, earlier)) is not None:
+            option.value = value
+    missing = [option for option in missing if option.is_missing]
+    data = look_at(make_data, lambda data: _fill(model, missing, data)) if missing and make_data else None
+    _check_complete("model", model)
+    return data
+
+
+def contradictions(model: Namespace, data: LightningDataModule) -> str:
+    """Return what the data have and sizes that are given have not, on one line; empty if they agree.
+
+    Args:
+        model: Configuration of the task, as it was given.
+        data: Its data, ready for training.
+    """
+    options = size_options(model)
+    values = _values(model, options, DataSizes(data, is_ready=True))
+    found = []
+    for option in options:
+        value = None if option.is_missing else option.value
+        if isinstance(value, int | list | tuple) and (what := values.contradiction(option.name, value)):
+            found.append(f"the data have {what}, `{option.option}` is {value}")
+    return "; ".join(found)
+
+
+def _fill(model: Namespace, missing: list[SizeOption], data: LightningDataModule) -> None:
+    values = _values(model, size_options(model), DataSizes(data))
+    for option in missing:
+        value = values.of(option.name)
+        is_whole = signature(option.part.class_path).left_out.get(option.name) is int
+        if value is not None and not (is_whole and isinstance(value, tuple)):
+            option.value = value
+
+
+def _values(model: Namespace, options: list[SizeOption], sizes: DataSizes) -> SizeValues:
+    own = [option for option in options if option.key == "model" and ROLES.get(option.name) == CLASSES]
+    given = [option.value for option in own if not option.is_missing and isinstance(option.value, int)]
+    loss = arguments_of(model).get("loss")
+    kind = pkgutil.resolve_name(loss.class_path) if isinstance(loss, Namespace) else None
+    return SizeValues(sizes, next(iter(given), None), isinstance(kind, type) and issubclass(kind, ONE_VALUE))
+
+
+def _earlier_value(option: SizeOption, earlier: Mapping[str, Any]) -> Any:
+    """Return the value of a size in another configuration, if it names the same class there."""
+    part: Any = earlier
+    for name in option.key.split("."):
+        part = part.get(name) if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping) or not _is_same(part.get("class_path"), option.part.class_path):
+        return None
+    return (part.get("init_args") or {}).get(option.name)
+
+
+def _is_same(class_path: Any, other: str) -> bool:
+    """Tell whether two paths name the same class, which may have several."""
+    try:
+        return pkgutil.resolve_name(str(class_path)) is pkgutil.resolve_name(other)
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def _check_complete(key: str, value: Any) -> None:
+    """Check that all required arguments have a value.
+
+    Raises:
+        ValueError: If one has none.
+    """
+    parts = dict(enumerate(value)) if isinstance(value, list) else vars(value) if isinstance(value, Namespace) else {}
+    if "class_path" in parts:
+        key, parts = f"{key}.init_args", arguments_of(value)
+        lacking = [name for name in parts if parts[name] is None and name in signature(value.class_path).left_out]
+        if lacking:
+            option = f"{key}.{lacking[0]}".replace("model.init_args.", "model.", 1)
+            raise ValueError(f"`{option}` is missing, and the data do not tell it")
+    for name, part in parts.items():
+        _check_complete(f"{key}.{name}", part)

@@ -1,0 +1,8 @@
+"""Sizes of inputs, classes and targets: their names in networks and tasks, and their values in the data."""
+
+from lightning_template.engine.sizes.data_sizes import DataSizes
+from lightning_template.engine.sizes.names import CLASSES, IMAGENET, ROLES, TOKENS
+from lightning_template.engine.sizes.preparing import look_at
+from lightning_template.engine.sizes.values import SizeValues
+
+__all__ = ["CLASSES", "IMAGENET", "ROLES", "TOKENS", "DataSizes", "SizeValues", "look_at"]
