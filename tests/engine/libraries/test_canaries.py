@@ -379,6 +379,8 @@ LIGHTNING = [
     ),
     sets("fit_loop", FIT, "_combined_loader"),
     sets("fit_loop", FIT, "_restarting"),
+    sets("fit_loop", FIT, "_last_train_dl_reload_epoch"),
+    has(EPOCH, "_on_before_fetch", "self"),
     has(FIT, "_should_reload_train_dl"),
     has(EPOCH, "_should_accumulate", "self"),
     has(EPOCH, "_num_ready_batches_reached", "self"),

@@ -28,6 +28,17 @@ class BaseFitLoop(_FitLoop):
         """Whether `setup_data` will ask for the training loader, rather than use the one it has."""
         return self._combined_loader is None or self._should_reload_train_dl
 
+    def plan_reload(self, reloads_now: bool) -> None:
+        """Have the training loader requested again in the epochs of a run that was never stopped.
+
+        Args:
+            reloads_now: Whether the epoch that starts is one of these; otherwise it is under way.
+        """
+        every = self.trainer.reload_dataloaders_every_n_epochs  # type: ignore[attr-defined]  # the Trainer's parts set it
+        if every:
+            since = self.trainer.current_epoch % every
+            self._last_train_dl_reload_epoch = self.trainer.current_epoch - (since or every * reloads_now)
+
     def finish_restart(self) -> None:
         """Count as started, without its loop over batches: the public `restarting` is handed on to that."""
         self._restarting = False
@@ -61,6 +72,13 @@ class BaseEpochLoop(_TrainingEpochLoop):
     def restore_metrics(self, metrics: Mapping[str, Tensor]) -> None:
         """Have `trainer.callback_metrics` return these until there are new ones; it returns a copy."""
         self.trainer._logger_connector._callback_metrics.update(metrics)
+
+    def before_fetch(self) -> None:
+        """Do what is due before the training loader is asked for a batch."""
+
+    def _on_before_fetch(self) -> None:
+        super()._on_before_fetch()
+        self.before_fetch()
 
     def inner_step(self, data_fetcher: DataFetcher) -> None:
         """Make a step without the hooks, logs and checks of `advance`."""
@@ -151,6 +169,13 @@ def next_batch(data_fetcher: DataFetcher) -> Any:
     loaders._iterator._idx += 1
     data_fetcher.fetched += 1
     return next(loaders._iterator.iterators[0])
+
+
+def skip_batch(data_fetcher: DataFetcher) -> None:
+    """Take a batch from a loader, also where `training_step` would take it."""
+    batch: Any = next(data_fetcher)
+    if hands_over_iterator(data_fetcher):
+        next(batch)
 
 
 def hands_over_iterator(data_fetcher: DataFetcher) -> bool:

@@ -5,15 +5,17 @@ Checkpoints written there hold each rank's random state, position in the data an
 the same bits as one that was never stopped. Lightning writes its own checkpoints within a step or at the end of an
 epoch, before some of that is done.
 
-Two things are not restored: the random state of a DataLoader's persistent workers, and Lightning's mean over an epoch
-of numbers that a task logs in each step.
+Three things are not restored: the random state of a DataLoader's persistent workers, and Lightning's mean over an epoch
+of numbers that a task logs in each step. The third is the order that a stream without workers draws from the random
+numbers of the module.
 """
 
+import math
 from typing import Any
 
 import torch
 
-from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, BaseFitLoop, DataFetcher
+from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, BaseFitLoop, DataFetcher, skip_batch
 from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
@@ -54,6 +56,8 @@ class FitLoop(BaseFitLoop):
         """Start an epoch."""
         if self.epoch_loop.resumes_between_epochs:
             self.epoch_loop.restore_random_state()
+        if self.epoch_loop.resumes:
+            self.plan_reload(self.epoch_loop.resumes_between_epochs)
         super().on_advance_start()
         extend_schedules(self.trainer)
         if self.epoch_loop.resumes:
@@ -69,6 +73,7 @@ class EpochLoop(BaseEpochLoop):
     """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
 
     _random_state_before: dict[str, Any] | None = None  # from which the order of the data is drawn
+    _random_state_of_fetch: dict[str, Any] | None = None  # from which a batch was loaded that waits for its step
     _at_boundary: bool | None = None  # True between epochs, False between steps, None elsewhere
     _resumed: dict[str, Any] | None = None
 
@@ -90,6 +95,11 @@ class EpochLoop(BaseEpochLoop):
     def save_random_state(self) -> None:
         """Save the random state from which the order of the data is drawn."""
         self._random_state_before = random_state(self.trainer.strategy.root_device)
+
+    def before_fetch(self) -> None:
+        """Save the random state from which the next batch of a stream is loaded, before the step of the one before."""
+        if self.trainer.num_training_batches == math.inf:
+            self._random_state_of_fetch = random_state(self.trainer.strategy.root_device)
 
     def restore_callback_metrics(self) -> None:
         """Show callbacks and schedules the metrics of the checkpoint until there are new ones."""
@@ -126,7 +136,7 @@ class EpochLoop(BaseEpochLoop):
         else:
             self._random_state_before = rank["random_state_before"]
             set_random_state(rank["random_state_before"], self.trainer.strategy.root_device)
-            self._skip_batches(position, data_fetcher)
+            self._skip_batches(position, data_fetcher, rank.get("random_state_of_fetch"))
             self.restore_random_state()
             load_metrics(self.trainer.lightning_module, rank["metrics"])
         self._resumed = None
@@ -188,6 +198,7 @@ class EpochLoop(BaseEpochLoop):
         rank = {
             "random_state": random_state(trainer.strategy.root_device),
             "random_state_before": self._random_state_before,
+            "random_state_of_fetch": self._random_state_of_fetch,
             "metrics": {} if self._at_boundary else dump_metrics(trainer.lightning_module),
         }
         ranks: list[Any] = [rank]
@@ -215,8 +226,11 @@ class EpochLoop(BaseEpochLoop):
                 f"{self.trainer.world_size}: give as many `trainer.devices`"
             )
 
-    def _skip_batches(self, position: int, data_fetcher: DataFetcher) -> None:
-        """Skip `position` batches: without loading them where the order has `start_at`."""
+    def _skip_batches(self, position: int, data_fetcher: DataFetcher, random_state_of_fetch: Any) -> None:
+        """Skip `position` batches: without loading them where the order has `start_at`.
+
+        The batch after them is loaded with the last one where its loader has no length.
+        """
         loaders = data_fetcher.combined_loader.flattened
         orders = [getattr(loaders[0], name, None) for name in ("batch_sampler", "sampler")]
         start_at = next((order.start_at for order in orders if order is not None and hasattr(order, "start_at")), None)
@@ -225,5 +239,7 @@ class EpochLoop(BaseEpochLoop):
             iter(data_fetcher)
         else:
             iter(data_fetcher)
-            for _ in range(position):
-                next(data_fetcher)
+            for number in range(position):
+                if random_state_of_fetch and number == position - 1:
+                    set_random_state(random_state_of_fetch, self.trainer.strategy.root_device)
+                skip_batch(data_fetcher)
