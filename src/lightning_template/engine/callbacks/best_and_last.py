@@ -131,13 +131,13 @@ class BestAndLast(Boundary, Checkpoint):
         folder = run_directory(trainer) / "checkpoints"
         if validated:
             if self._improved(trainer):
-                trainer.save_checkpoint(folder / "best.ckpt")
+                trainer.save_checkpoint(folder / "best.ckpt", weights_only=False)
                 if trainer.is_global_zero:
                     update_json(folder.parent / METRICS_FILE, {"best": self.state_dict()})
             self._validated_epoch = None
         if trainer.is_global_zero:
             _save_previous(folder / "last.ckpt", folder / "previous.ckpt")
-        trainer.save_checkpoint(folder / "last.ckpt")
+        trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
         self._saved_at = time.monotonic()
         if validated:
             self._check_monitor(trainer)

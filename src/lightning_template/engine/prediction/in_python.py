@@ -131,6 +131,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers")
+            warnings.filterwarnings("ignore", r".*`isinstance\(treespec, LeafSpec\)` is deprecated")
             yield
     finally:
         for logger, level in loggers.items():
