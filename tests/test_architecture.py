@@ -39,7 +39,7 @@ READ = {
 """What people read and extend, and what each room of it may know besides itself and the standard library."""
 INSIDE = {
     "testing": {"torch", "lightning", "numpy", "pytest", "cloudpickle"}
-    | {"engine.callbacks", "engine.loops", "engine.process", "engine.tasks"},
+    | {"engine.callbacks", "engine.loops", "engine.nests", "engine.process", "engine.tasks"},
     "engine.process": {"rich"},
     "engine.libraries": {"torch", "torchmetrics", "lightning", "jsonargparse"},
     "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.process"},

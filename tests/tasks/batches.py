@@ -27,23 +27,25 @@ class Loaders(LightningDataModule):
     """What people write: plain loaders with a collate function.
 
     Args:
-        samples: Samples of all parts.
+        samples: Samples of training, of validation and prediction, and of the test.
         collate: Makes a batch.
+        in_prediction: Makes a batch for prediction, if that is another.
     """
 
-    def __init__(self, samples: Any, collate: Collate, in_prediction: Collate | None = None) -> None:
+    def __init__(self, samples: tuple[Any, Any, Any], collate: Collate, in_prediction: Collate | None = None) -> None:
         super().__init__()
-        self.samples = samples
+        self.training_samples, self.samples, self.test_samples = samples
         self.collate = collate
         self.in_prediction = in_prediction or collate
 
     def train_dataloader(self) -> Any:
-        return DataLoader(self.samples, batch_size=BATCH_SIZE, shuffle=True, collate_fn=self.collate)
+        return DataLoader(self.training_samples, batch_size=BATCH_SIZE, shuffle=True, collate_fn=self.collate)
 
     def val_dataloader(self) -> Any:
         return DataLoader(self.samples, batch_size=5, collate_fn=self.collate)
 
-    test_dataloader = val_dataloader
+    def test_dataloader(self) -> Any:
+        return DataLoader(self.test_samples, batch_size=5, collate_fn=self.collate)
 
     def predict_dataloader(self) -> Any:
         return DataLoader(self.samples, batch_size=5, collate_fn=self.in_prediction)
@@ -56,6 +58,8 @@ def sample(number: int) -> tuple[Tensor, Tensor]:
 
 
 SAMPLES = [sample(number) for number in range(NUM_SAMPLES)]
+OTHERS = [sample(number) for number in range(NUM_SAMPLES, 2 * NUM_SAMPLES)]
+FURTHER = [sample(number) for number in range(2 * NUM_SAMPLES, 3 * NUM_SAMPLES)]
 
 
 def stacked(samples: list[Any]) -> tuple[Tensor, Tensor]:
@@ -216,7 +220,7 @@ class GraphNet(nn.Module):
     def forward(self, graph: Graph) -> Tensor:
         sent = self.node(graph.x).tanh()
         got = torch.zeros_like(sent).index_add(0, graph.edges[1], sent[graph.edges[0]])
-        whole = torch.zeros(len(graph.y), 5).index_add(0, graph.graph, got)
+        whole = sent.new_zeros(len(graph.y), 5).index_add(0, graph.graph, got)
         out: Tensor = self.head(whole)
         return out
 
@@ -252,7 +256,7 @@ class Transformer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embedding, self.head = nn.Embedding(11, 6), nn.Linear(6, 3)
+        self.embedding, self.head = nn.Embedding(100, 6), nn.Linear(6, 3)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor | None = None) -> ModelOutput:
         hidden = self.embedding(input_ids) * attention_mask.unsqueeze(-1)
@@ -341,7 +345,7 @@ def graphs(samples: list[Any]) -> Graph:
 
 
 def encoded(samples: list[Any], labelled: bool = True) -> Encoding:
-    ids = pad_sequence([(part.abs() * 3).long().clamp(max=9) + 1 for part in sequences(samples)], True)
+    ids = pad_sequence([(part.abs() * 30).long().clamp(max=98) + 1 for part in sequences(samples)], True)
     labels = {"labels": torch.tensor([int(y > 0) + int(y > 2) for _, y in samples])} if labelled else {}
     return Encoding({"input_ids": ids, "attention_mask": (ids > 0).long()} | labels)
 
@@ -356,7 +360,7 @@ def make(kind: type[SupervisedTask], network: Callable[[], nn.Module] = Net, los
 
 
 def data(collate: Collate, in_prediction: Collate | None = None) -> Callable[[], Loaders]:
-    return lambda: Loaders(SAMPLES, collate, in_prediction)
+    return lambda: Loaders((OTHERS, SAMPLES, FURTHER), collate, in_prediction)
 
 
 KINDS: dict[str, tuple[Callable[[], Any], Callable[[], Loaders]]] = {

@@ -15,8 +15,7 @@ from lightning_template.callbacks import BestAndLast, Executions, PredictionWrit
 from lightning_template.engine.loops.execution import ExecutionLoop
 from lightning_template.engine.rehearsal import Rehearsal, trial
 from lightning_template.engine.rehearsal import callback as rehearsal
-
-NUM_STEPS = 18  # of 3 epochs
+from lightning_template.testing import check_task
 
 
 def trainer_of(*callbacks: Callback, **options: Any) -> Trainer:
@@ -136,7 +135,7 @@ def test_metrics_are_those_of_all_samples(kind: str) -> None:
     (found,) = trainer.validate(task, data, verbose=False)
     wanted = expected(kind, task, batch)
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-5)
-    (tested,) = trainer.test(task, data, verbose=False)
+    (tested,) = trainer.test(task, data.val_dataloader(), verbose=False)
     assert {name.replace("test", "val"): value for name, value in tested.items()} == pytest.approx(found, rel=1e-5)
     losses: list[float] = []
     with torch.no_grad():
@@ -186,3 +185,11 @@ def test_predictions_are_a_table(kind: str, tmp_path: Path) -> None:
     elif not without:
         assert [float(cell) for cell in table["target"]] == pytest.approx(y, rel=1e-5)
         assert all(cell for cell in table["value"])
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in ("graph", "two heads") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
+def test_they_pass_the_checks(kind: str) -> None:
+    outcomes = [result.outcome for result in check_task(*KINDS[kind])]
+    assert outcomes.count("passed") > 3

@@ -34,7 +34,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], nest: Any) -> Any:
             other: Any = function(leaf)
             found[id(leaf)] = leaf, other
             return other
-        attributes = _attributes(leaf)
+        attributes = attributes_of(leaf)
         other = _copy(leaf) if attributes or isinstance(leaf, dict) else leaf
         found[id(leaf)] = leaf, other
         if other is not leaf:  # functions and members of enumerations are their own copies
@@ -77,8 +77,8 @@ def _copy(leaf: Any) -> Any:
         return leaf
 
 
-def _attributes(leaf: Any) -> dict[str, Any]:
-    """Return the attributes of an object that may hold tensors."""
+def attributes_of(leaf: Any) -> dict[str, Any]:
+    """Return the attributes of an object that may hold tensors; none of a class or a module."""
     if isinstance(leaf, type | nn.Module):
         return {}
     if hasattr(leaf, "__dict__"):

@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from lightning_template.engine.libraries.torch_private import tree_map
+from lightning_template.engine.nests import attributes_of
 from lightning_template.testing.exceptions import CheckSkipped
 
 TARGETS = {"y", "label", "labels", "target", "targets"}
@@ -25,10 +26,11 @@ def map_leaves(function: Callable[[Any], Any], batch: Any) -> Any:
     """
 
     def apply(leaf: Any) -> Any:
-        if isinstance(leaf, Tensor | type) or not hasattr(leaf, "__dict__") or callable(leaf):
+        if isinstance(leaf, Tensor) or callable(leaf) or not (attributes := attributes_of(leaf)):
             return function(leaf)
         other = copy.copy(leaf)
-        vars(other).update({name: map_leaves(function, value) for name, value in vars(leaf).items()})
+        for name, value in attributes.items():
+            object.__setattr__(other, name, map_leaves(function, value))  # dataclasses may be frozen
         return other
 
     return tree_map(apply, batch, is_leaf=_is_texts)

@@ -207,13 +207,15 @@ def _traced(pl_module: LightningModule, batch: Any) -> tuple[nn.Module, Any] | N
     inputs = batch[0] if isinstance(batch, (list, tuple)) else batch
     if unpacks(pl_module):
         inputs = pl_module.unpack(batch)[0]  # type: ignore[operator]  # a task's
-        if not isinstance(inputs, Tensor):
+        if isinstance(inputs, Tensor):
+            inputs = inputs[:1]
+        if not (isinstance(inputs, Tensor) and isinstance(pl_module(inputs), Tensor)):
             return OfTensors(pl_module, inputs), tuple(tensors_of(inputs))
     return (pl_module, inputs[:1]) if isinstance(inputs, Tensor) else None
 
 
 class OfTensors(nn.Module):
-    """A module as a function of the tensors within its inputs, and of nothing else: tracing takes only those.
+    """A module as a function of tensors, which returns tensors: tracing takes nothing else.
 
     Args:
         module: The module.

@@ -1,5 +1,7 @@
 """Features of samples, in TensorBoard's Projector."""
 
+from typing import Any
+
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -27,8 +29,8 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
         batch = next(iter(loaders[0] if isinstance(loaders, list) else loaders))  # type: ignore[arg-type]  # loaders, after training
         batch = map_tensors(lambda tensor: tensor.to(pl_module.device), batch)
         samples = pair(pl_module, batch)
-        if last is None or samples is None or not isinstance(samples[1], Tensor):
-            raise ValueError("there is no linear layer, or there are no targets of one tensor")
+        if last is None or samples is None or not _is_one_each(samples[1]):
+            raise ValueError("there is no linear layer, or a sample has more than one target")
         inputs, targets = (part[:num_samples] if isinstance(part, Tensor) else part for part in samples)
         handle = last.register_forward_hook(lambda module, args, output: features.append(args[0].detach().cpu()))
         try:
@@ -45,3 +47,7 @@ def project(trainer: Trainer, pl_module: LightningModule, num_samples: int) -> N
         images = ((images - low) / (high - low)).cpu()
     for experiment in experiments(trainer):
         experiment.add_embedding(features[0].flatten(1)[: len(labels)], labels, images, trainer.global_step, "features")
+
+
+def _is_one_each(targets: Any) -> bool:
+    return isinstance(targets, Tensor) and (targets.is_floating_point() or targets.ndim == 1)

@@ -40,7 +40,7 @@ class Measures(KeepsPrecision):
         self.metrics: Any = metrics.clone(prefix=f"{stage}/")
         self._predict = predict
         self._waiting: list[tuple[Tensor, Any, Any]] = []
-        self._num_values = 0
+        self.num_values = 0
         self._are_predicted = False  # whether predictions wait, not outputs
 
     def update(self, loss: Tensor, outputs: Any, targets: Any) -> None:
@@ -58,8 +58,8 @@ class Measures(KeepsPrecision):
         # A copy of the outputs: they may be part of something larger, or memory that a CUDA graph will use again.
         self._waiting.append((loss.detach(), outputs.detach().clone(), targets))
         # `nn.Module` takes half a microsecond to set an attribute.
-        self.__dict__["_num_values"] += outputs.numel() + targets.numel()
-        if self._num_values > MAX_WAITING:
+        vars(self)["num_values"] += outputs.numel() + targets.numel()
+        if self.num_values > MAX_WAITING:
             self.flush()
 
     def _update_predicted(self, loss: Tensor, outputs: Any, targets: Any) -> None:
@@ -71,8 +71,8 @@ class Measures(KeepsPrecision):
             predictions = self._predict(map_tensors(_at_least_single, outputs))
         predictions = map_tensors(lambda tensor: tensor.detach().clone(), predictions)
         self._waiting.append((loss, predictions, map_tensors(Tensor.detach, targets)))
-        self._num_values += sum(tensor.numel() for tensor in tensors_of((predictions, targets)))
-        if self._num_values > MAX_WAITING or not is_plain((predictions, targets)):  # a checkpoint could not hold it
+        self.num_values += sum(tensor.numel() for tensor in tensors_of((predictions, targets)))
+        if self.num_values > MAX_WAITING or not is_plain((predictions, targets)):  # a checkpoint could not hold it
             self.flush()
 
     def flush(self) -> None:
@@ -80,7 +80,7 @@ class Measures(KeepsPrecision):
         if not self._waiting:
             return
         losses, outputs, targets = zip(*self._waiting, strict=True)
-        self._waiting, self._num_values = [], 0
+        self._waiting, self.num_values = [], 0
         sizes = [num_samples(target, batch) for batch, target in zip(outputs, targets, strict=True)]
         self.loss.update(torch.stack(losses), torch.tensor(sizes, device=losses[0].device))
         batches = list(zip(outputs, targets, strict=True))
@@ -106,7 +106,7 @@ class Measures(KeepsPrecision):
 
     def reset(self) -> None:
         """Discard all batches."""
-        self._waiting, self._num_values = [], 0
+        self._waiting, self.num_values = [], 0
         self.loss.reset()
         self.metrics.reset()
 
@@ -119,7 +119,7 @@ class Measures(KeepsPrecision):
         device = self.loss.device
         self._are_predicted = waiting["are_predicted"]
         self._waiting = map_tensors(lambda tensor: tensor.to(device), waiting["batches"])
-        self._num_values = sum(tensor.numel() for _, *parts in self._waiting for tensor in tensors_of(parts))
+        self.num_values = sum(tensor.numel() for _, *parts in self._waiting for tensor in tensors_of(parts))
 
 
 def per_stage(metrics: MetricCollection | MultitaskWrapper, predict: Predict) -> Iterator[Measures]:
