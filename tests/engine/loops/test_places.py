@@ -238,7 +238,7 @@ def test_each_rank_has_its_own_random_numbers(rank: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(resumable, "set_random_state", lambda *args: given.append(args))
     loop = loop_of(global_rank=rank, strategy=SimpleNamespace(root_device="a device"))
     loop._resumed = {"ranks": [{"random_state": "first"}, {"random_state": "second"}]}
-    loop.restore_random_state()
+    loop.restore_state()
     assert given == [(("first", "second")[rank], "a device")]
 
 

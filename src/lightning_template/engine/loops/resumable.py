@@ -1,13 +1,11 @@
 """Loops over epochs and batches that stop and resume exactly.
 
 A run stops at a boundary: between two steps or two epochs, with no gradients pending and all hooks and schedules done.
-Checkpoints written there hold each rank's random state, position in the data and metrics. A resumed run then ends with
-the same bits as one that was never stopped. Lightning writes its own checkpoints within a step or at the end of an
-epoch, before some of that is done.
+Checkpoints written there hold each rank's random state, position in the data, metrics and changed attributes. A resumed
+run then ends with the same bits as one that was never stopped. Lightning writes its own before some of that is done.
 
-Three things are not restored: the random state of a DataLoader's persistent workers, and Lightning's mean over an epoch
-of numbers that a task logs in each step. The third is the order that a stream without workers draws from the random
-numbers of the module.
+Not restored are the random state of a DataLoader's persistent workers, Lightning's mean over an epoch of numbers that a
+task logs in each step, and the order that a stream without workers draws from the module's random numbers.
 """
 
 import math
@@ -16,6 +14,7 @@ from typing import Any
 import torch
 
 from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, BaseFitLoop, DataFetcher, skip_batch
+from lightning_template.engine.loops.attributes import ChangedAttributes
 from lightning_template.engine.loops.boundary import Boundary
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
@@ -54,8 +53,9 @@ class FitLoop(BaseFitLoop):
 
     def on_advance_start(self) -> None:
         """Start an epoch."""
+        self.epoch_loop.watch_attributes()  # after the hooks that set up what training needs
         if self.epoch_loop.resumes_between_epochs:
-            self.epoch_loop.restore_random_state()
+            self.epoch_loop.restore_state()
         if self.epoch_loop.resumes:
             self.plan_reload(self.epoch_loop.resumes_between_epochs)
         super().on_advance_start()
@@ -76,6 +76,7 @@ class EpochLoop(BaseEpochLoop):
     _random_state_of_fetch: dict[str, Any] | None = None  # from which a batch was loaded that waits for its step
     _at_boundary: bool | None = None  # True between epochs, False between steps, None elsewhere
     _resumed: dict[str, Any] | None = None
+    _attributes: ChangedAttributes | None = None
 
     @property
     def must_stop(self) -> bool:
@@ -89,7 +90,7 @@ class EpochLoop(BaseEpochLoop):
 
     @property
     def resumes_between_epochs(self) -> bool:
-        """Whether the run starts from a checkpoint that was written between two epochs."""
+        """Whether that boundary lies between two epochs."""
         return self._resumed is not None and self._resumed["between_epochs"]
 
     def save_random_state(self) -> None:
@@ -106,11 +107,17 @@ class EpochLoop(BaseEpochLoop):
         if self._resumed is not None:
             self.restore_metrics(self._resumed["callback_metrics"])
 
-    def restore_random_state(self) -> None:
-        """Restore the random state of this rank from the checkpoint."""
+    def watch_attributes(self) -> None:
+        """Find out which attributes of the module change from here on."""
+        self._attributes = self._attributes or ChangedAttributes(self.trainer.lightning_module)
+
+    def restore_state(self) -> None:
+        """Restore the random state of this rank, and the changed attributes of its module, from the checkpoint."""
         assert self._resumed is not None
         rank = self._resumed["ranks"][self.trainer.global_rank]
         set_random_state(rank["random_state"], self.trainer.strategy.root_device)
+        if attributes := self._attributes:
+            attributes.load(rank.get("attributes", {}), self.trainer.strategy.root_device)
 
     def reset(self) -> None:
         """Start an epoch, or resume within one."""
@@ -137,7 +144,7 @@ class EpochLoop(BaseEpochLoop):
             self._random_state_before = rank["random_state_before"]
             set_random_state(rank["random_state_before"], self.trainer.strategy.root_device)
             self._skip_batches(position, data_fetcher, rank.get("random_state_of_fetch"))
-            self.restore_random_state()
+            self.restore_state()
             load_metrics(self.trainer.lightning_module, rank["metrics"])
         self._resumed = None
         data_fetcher.fetched = 0  # Lightning adds the position
@@ -200,6 +207,7 @@ class EpochLoop(BaseEpochLoop):
             "random_state_before": self._random_state_before,
             "random_state_of_fetch": self._random_state_of_fetch,
             "metrics": {} if self._at_boundary else dump_metrics(trainer.lightning_module),
+            "attributes": self._attributes.dump() if self._attributes else {},
         }
         ranks: list[Any] = [rank]
         if trainer.world_size > 1:
@@ -227,10 +235,7 @@ class EpochLoop(BaseEpochLoop):
             )
 
     def _skip_batches(self, position: int, data_fetcher: DataFetcher, random_state_of_fetch: Any) -> None:
-        """Skip `position` batches: without loading them where the order has `start_at`.
-
-        The batch after them is loaded with the last one where its loader has no length.
-        """
+        """Skip `position` batches: without loading them where the order has `start_at`."""
         loaders = data_fetcher.combined_loader.flattened
         orders = [getattr(loaders[0], name, None) for name in ("batch_sampler", "sampler")]
         start_at = next((order.start_at for order in orders if order is not None and hasattr(order, "start_at")), None)
@@ -240,6 +245,6 @@ class EpochLoop(BaseEpochLoop):
         else:
             iter(data_fetcher)
             for number in range(position):
-                if random_state_of_fetch and number == position - 1:
+                if random_state_of_fetch and number == position - 1:  # a stream loads the batch after it too
                     set_random_state(random_state_of_fetch, self.trainer.strategy.root_device)
                 skip_batch(data_fetcher)
