@@ -23,7 +23,7 @@ class Stateful(nn.Module):
         self.metric = SumMetric()
 
     def step(self) -> None:
-        self.inner.seen += 1  # type: ignore[operator]
+        self.inner.seen += 1  # type: ignore[assignment,operator]
         self.hidden = (torch.ones(2, requires_grad=True) * 2, [torch.ones(1)])
         self.history["losses"].append(0.25)
         self.data.add_(1)

@@ -4,8 +4,8 @@ A run stops at a boundary: between two steps or two epochs, with no gradients pe
 Checkpoints written there hold each rank's random state, position in the data, metrics and changed attributes. A resumed
 run then ends with the same bits as one that was never stopped. Lightning writes its own before some of that is done.
 
-Not restored are the random state of a DataLoader's persistent workers, Lightning's mean over an epoch of numbers that a
-task logs in each step, and the order that a stream without workers draws from the module's random numbers.
+Not restored are the random state of a DataLoader's persistent workers, and Lightning's mean over an epoch of numbers
+logged in each step. Neither is the order that a stream without workers draws from the module's random numbers.
 """
 
 import math
@@ -234,7 +234,7 @@ class EpochLoop(BaseEpochLoop):
                 f"{self.trainer.world_size}: give as many `trainer.devices`"
             )
 
-    def _skip_batches(self, position: int, data_fetcher: DataFetcher, random_state_of_fetch: Any) -> None:
+    def _skip_batches(self, position: int, data_fetcher: DataFetcher, random_state_of_fetch: Any = None) -> None:
         """Skip `position` batches: without loading them where the order has `start_at`."""
         loaders = data_fetcher.combined_loader.flattened
         orders = [getattr(loaders[0], name, None) for name in ("batch_sampler", "sampler")]
