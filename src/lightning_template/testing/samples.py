@@ -66,8 +66,8 @@ def val_table(subject: Subject) -> Table:
 
 
 def features(table: Table) -> Tensor:
-    """Return inputs as a matrix with a row for each sample."""
-    return table.inputs.flatten(1).double() if table.inputs.ndim > 1 else table.inputs[:, None].double()
+    """Return inputs as a matrix with a row for each sample; what is missing is 0."""
+    return table.inputs.reshape(len(table.inputs), -1).double().nan_to_num(0.0)
 
 
 def dataset_of(loader: Any) -> Any:

@@ -199,7 +199,7 @@ class Subject:
             CheckFailed: If there is none that can be differentiated.
         """
         losses = LossRecorder()
-        self.fit(task, batches, callbacks=[SameNumbers(), losses], **options)
+        self.fit(task, batches, callbacks=[SameNumbers(), losses, *options.pop("callbacks", ())], **options)
         if not losses.values:
             raise CheckFailed("`training_step` returned no loss, so nothing is learned: is there a `return`?")
         return losses.values

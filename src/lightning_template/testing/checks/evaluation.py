@@ -34,6 +34,11 @@ def modes_are_right(subject: Subject) -> None:
     modules = {name: module for name, module in task.named_modules() if isinstance(module, WITH_MODES)}
     if not modules:
         raise CheckSkipped("neither dropout nor batch normalisation")
+    if not task.training:
+        raise CheckFailed(
+            "the whole task is in evaluation mode when training starts, and Lightning leaves it so: dropout and batch "
+            "normalisation do nothing; leave out `eval()` in the constructor"
+        )
     meant_to_train = {name for name, module in modules.items() if module.training}
     if still := [name for name in meant_to_train if getattr(modules[name], "momentum", None) == 0]:
         raise CheckFailed(

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from lightning_template.testing.batches import copied, leaves_of
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
-from lightning_template.testing.samples import features, scan, train_table, val_table
+from lightning_template.testing.samples import Table, features, scan, train_table, val_table
 from lightning_template.testing.subject import Subject
 
 BYTES = (255.0, 256.0, 127.5, 128.0)
 WITH_WEIGHTS = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.RNNBase
 MANY = 20
+MAX_COLUMNS = 4096
 
 
 def inputs_are_scaled_once(subject: Subject) -> None:
@@ -97,6 +98,7 @@ def inputs_differ(subject: Subject) -> None:
 def inputs_do_not_hold_targets(subject: Subject) -> None:
     """No column of a table is the target, or a count of samples that are sorted by it."""
     table = subject.once(train_table)
+    _require_no_future(table)
     if table.inputs.ndim != 2 or table.inputs.shape[1] < 2 or table.targets.squeeze().ndim != 1:
         raise CheckSkipped("known only for tables with one target")
     columns, targets = table.inputs.double(), table.targets.squeeze().double()
@@ -123,6 +125,17 @@ def inputs_do_not_hold_targets(subject: Subject) -> None:
                 "index of sorted data; leave it out"
             )
         raise CheckAdvised(f"{what}: an index tells nothing of new samples; leave it out")
+
+
+def _require_no_future(table: Table) -> None:
+    """Require no number of a series to be its target."""
+    inputs, targets = features(table), table.targets.squeeze()
+    if table.inputs.ndim < 3 or not targets.is_floating_point() or targets.ndim != 1 or inputs.shape[1] > MAX_COLUMNS:
+        return
+    for number in range(inputs.shape[1] if len(torch.unique(targets)) > MANY else 0):
+        if torch.equal(inputs[:, number], targets.double()):
+            place = [int(index) for index in torch.unravel_index(torch.tensor(number), table.inputs.shape[1:])]
+            raise CheckFailed(f"the target of each sample is in its inputs, at {place}: let its window end before it")
 
 
 TURNED: dict[str, Callable[[Tensor], Tensor]] = {

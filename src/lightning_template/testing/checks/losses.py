@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
@@ -12,11 +13,36 @@ from lightning_template.testing.checks.comparing import close
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
+SHAPES = ("View", "Squeeze", "Reshape", "Transpose", "Permute", "Slice", "Select", "Clone", "ToCopy", "Unsafe")
+TWICE = (
+    (
+        "LogSoftmax",
+        "Softmax",
+        "it applies softmax to probabilities, so it cannot fall to 0 and learning is slow: "
+        "`CrossEntropyLoss` takes logits; leave out the softmax before it",
+    ),
+    (
+        "BinaryCrossEntropyWithLogits",
+        "Sigmoid",
+        "it applies sigmoid to probabilities, so it cannot fall to 0: "
+        "`BCEWithLogitsLoss` takes logits; leave out the sigmoid before it",
+    ),
+    (
+        "NllLoss",
+        "Softmax",
+        "`NLLLoss` of outputs that are no logarithms of probabilities: use `CrossEntropyLoss`, or add a log-softmax",
+    ),
+)
+"""Two functions, of which the outer one may not follow the inner one, by the names of their gradients."""
+
 
 def loss_starts_as_expected(subject: Subject) -> None:
     """A classifier that knows nothing yet has a loss of about the logarithm of the number of classes."""
     batch = subject.train_batches[0]
-    loss = subject.losses(subject.task(), [batch])[0]
+    seen = Nodes()
+    loss = subject.losses(subject.task(), [batch], callbacks=[seen])[0]
+    if seen.found:
+        raise CheckFailed(seen.found)
     _require_positive_sign(subject, batch, loss)
     if _is_of_yes_and_no(subject, batch, loss):
         return
@@ -41,6 +67,34 @@ def loss_starts_as_expected(subject: Subject) -> None:
             f"the loss of an untrained task is {loss:.4g}, not ln {num_classes} = {expected:.4g}, that of a guess: "
             "a sum instead of a mean over samples, inputs that are not scaled, or a loss with further terms"
         )
+
+
+class Nodes(Callback):
+    """Looks for a function of probabilities that is meant for logits, in the graph of the loss."""
+
+    found = ""
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Look at pairs of functions, with nothing but changes of shape between them."""
+        nodes, seen = [loss.grad_fn], set()
+        while nodes:
+            node = nodes.pop()
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            following = [part for part, _ in node.next_functions]
+            nodes += following
+            for outer, inner, why in TWICE:
+                if node.name().startswith(outer) and _first(following).startswith(inner):
+                    self.found = f"the loss is {loss.item():.6g}: {why}"
+
+
+def _first(nodes: list[Any]) -> str:
+    """Return the name of the first function that is more than a change of shape."""
+    node = next((node for node in nodes if node is not None), None)
+    while node is not None and any(name in node.name() for name in SHAPES):
+        node = node.next_functions[0][0]
+    return node.name() if node is not None else ""
 
 
 def _require_positive_sign(subject: Subject, batch: Any, loss: float) -> None:

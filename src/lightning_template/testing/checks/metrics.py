@@ -43,6 +43,15 @@ def metrics_start_anew_each_epoch(subject: Subject) -> None:
         "after an epoch of other samples",
         "sums go on from the epoch before; reset them at each epoch's end, or log the metric object itself",
     )
+    if val is not None:
+        alone, again = (subject.validate(subject.task(), [val[1]], seed) for seed in (0, 1))
+        steady = {name: value for name, value in alone.items() if close_numbers(value, again.get(name, math.nan))}
+        require_close_metrics(
+            {name: after_the_same[name] for name in steady if name in after_the_same},
+            {name: value for name, value in steady.items() if name in after_the_same},
+            "where training comes before validation",
+            "one metric object counts samples of training and of validation; give each stage its own",
+        )
 
 
 def metrics_ignore_batch_size(subject: Subject) -> None:

@@ -14,7 +14,7 @@ from lightning_template.testing.batches import ReplayLoader, cut, first_batches,
 from lightning_template.testing.checks.comparing import close, difference, equal
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
-from lightning_template.testing.samples import second_data
+from lightning_template.testing.samples import dataset_of, second_data
 from lightning_template.testing.subject import MAX_BATCHES, Subject
 from lightning_template.testing.trainers import quiet_trainer
 
@@ -54,6 +54,11 @@ def _samples_to_predict(subject: Subject) -> Any:
     again = [take(batch, range(min(4, num_samples(batch)))) for batch in first_batches(loader, MAX_BATCHES)]
     for number, (found, expected) in enumerate(zip(leaves_of(again), leaves_of(batches), strict=True)):
         if isinstance(found, Tensor) and not equal(found, expected):
+            if dataset_of(loader) is not None:  # it serves them in order
+                raise CheckAdvised(
+                    f"samples for prediction are changed at random, {difference(found, expected)}: switch noise and "
+                    "augmentation off, unless the task is to remove it"
+                )
             raise CheckFailed(
                 "the loader for prediction serves another order each time, or changes samples at random: tensor "
                 f"{number} was, {difference(found, expected)}. Switch shuffling and augmentation off"
