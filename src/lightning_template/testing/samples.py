@@ -72,6 +72,10 @@ def features(table: Table) -> Tensor:
 
 def dataset_of(loader: Any) -> Any:
     """Return the dataset of a DataLoader whose samples have numbers; None if there is none."""
-    if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset):
-        return loader.dataset
-    return None
+    if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
+        return None
+    try:
+        loader.dataset[0]
+    except Exception:  # it is asked for something else, such as whole batches
+        return None
+    return loader.dataset

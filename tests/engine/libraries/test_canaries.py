@@ -212,6 +212,11 @@ def sees_parts_of_schedules() -> bool:
     ]
 
 
+def loss_of_ones() -> object:
+    outputs = torch.zeros(2, requires_grad=True)
+    return nn.functional.mse_loss(outputs, torch.ones(2)).grad_fn
+
+
 def derives(kind: type, name: str) -> bool:
     return issubclass(kind, getattr(torch_private, name))
 
@@ -435,6 +440,11 @@ OTHERS = [
         "schedules of schedules have them in `_schedulers`",
         sees_parts_of_schedules,
         exchanged(torch_private, "parts_of_schedule", lambda scheduler: [scheduler]),
+    ),
+    Assumption(
+        "losses of numbers keep their targets in `_saved_target`",
+        lambda: torch.equal(torch_private.saved_tensor(loss_of_ones(), "target"), torch.ones(2)),  # type: ignore[arg-type]
+        exchanged(torch_private, "saved_tensor", lambda node, name: torch.zeros(2)),
     ),
     Assumption(
         "all moves and casts of modules end in `_apply`",

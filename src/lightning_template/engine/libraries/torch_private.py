@@ -19,6 +19,7 @@ __all__ = [
     "extend_schedule",
     "has_forward_hooks",
     "parts_of_schedule",
+    "saved_tensor",
     "tree_flatten",
     "tree_leaves",
     "tree_map",
@@ -70,6 +71,12 @@ def watch_workers() -> None:
 def parts_of_schedule(scheduler: Any) -> list[Any]:
     """Return a schedule, and those that it chains or puts one after the other."""
     return [scheduler, *getattr(scheduler, "_schedulers", [])]
+
+
+def saved_tensor(node: Any, name: str) -> Tensor | None:
+    """Return a tensor that a function of the graph of gradients saved; None if it saved none of this name."""
+    saved = getattr(node, f"_saved_{name}", None)
+    return saved if isinstance(saved, Tensor) else None
 
 
 def has_forward_hooks(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, Subset
+from torch.utils.data import BatchSampler, RandomSampler, Subset, WeightedRandomSampler
 
 from lightning_template.testing.batches import first_batches, leaves_of, num_samples, pair
 from lightning_template.testing.checks.comparing import equal
@@ -100,6 +100,12 @@ def evaluation_is_whole(subject: Subject) -> None:
     """Loaders for validation and test drop no samples."""
     for stage in ("val", "test"):
         for loader in subject.loaders(subject.data, stage):
+            drawn = getattr(loader, "sampler", None)
+            if isinstance(drawn, RandomSampler | WeightedRandomSampler) and drawn.replacement:
+                raise CheckFailed(
+                    f"{stage} samples are drawn with repetition, {len(drawn)} of them, so scores are those of others: "
+                    "samplers that repeat samples belong to training alone"
+                )
             sampler = getattr(loader, "batch_sampler", None)
             if not isinstance(sampler, BatchSampler) or not sampler.drop_last:
                 continue

@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from lightning_template.testing.checks.comparing import equal, list_names
+from lightning_template.testing.checks.graph import nodes_of
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
@@ -60,17 +61,8 @@ class WeightsOfLoss(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Walk from the loss to the leaves."""
-        leaves: dict[int, Tensor] = {}
-        nodes, seen = [loss.grad_fn], set()
-        while nodes:
-            node = nodes.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            if (leaf := getattr(node, "variable", None)) is not None:
-                leaves[id(leaf)] = leaf
-            nodes += [following for following, _ in node.next_functions]
-        self.steps.append(leaves)
+        leaves = [leaf for node in nodes_of(loss) if (leaf := getattr(node, "variable", None)) is not None]
+        self.steps.append({id(leaf): leaf for leaf in leaves})
 
 
 def _hidden_weights(task: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -104,7 +96,7 @@ def layers_are_their_own(subject: Subject) -> None:
     task = subject.task()
     paths: dict[int, list[str]] = {}
     for path, module in task.named_modules(remove_duplicate=False):
-        if any(True for _ in module.parameters(recurse=False)):
+        if any(True for _ in module.parameters()):
             paths.setdefault(id(module), []).append(path)
     for places in (places for places in paths.values() if len(places) > 1):
         parents = {place.rpartition(".")[0] for place in places}

@@ -10,10 +10,10 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from lightning_template.testing.batches import pair, replaced
 from lightning_template.testing.checks.comparing import close
+from lightning_template.testing.checks.graph import first_function, nodes_of
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
-SHAPES = ("View", "Squeeze", "Reshape", "Transpose", "Permute", "Slice", "Select", "Clone", "ToCopy", "Unsafe")
 TWICE = (
     (
         "LogSoftmax",
@@ -76,25 +76,10 @@ class Nodes(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Look at pairs of functions, with nothing but changes of shape between them."""
-        nodes, seen = [loss.grad_fn], set()
-        while nodes:
-            node = nodes.pop()
-            if node is None or node in seen:
-                continue
-            seen.add(node)
-            following = [part for part, _ in node.next_functions]
-            nodes += following
+        for node in nodes_of(loss):
             for outer, inner, why in TWICE:
-                if node.name().startswith(outer) and _first(following).startswith(inner):
+                if node.name().startswith(outer) and first_function(node).startswith(inner):
                     self.found = f"the loss is {loss.item():.6g}: {why}"
-
-
-def _first(nodes: list[Any]) -> str:
-    """Return the name of the first function that is more than a change of shape."""
-    node = next((node for node in nodes if node is not None), None)
-    while node is not None and any(name in node.name() for name in SHAPES):
-        node = node.next_functions[0][0]
-    return node.name() if node is not None else ""
 
 
 def _require_positive_sign(subject: Subject, batch: Any, loss: float) -> None:

@@ -4,19 +4,20 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from lightning_template.testing.batches import copied, forward_arguments, pair, replaced
+from lightning_template.testing.batches import pair, replaced
 from lightning_template.testing.callbacks import SameNumbers
 from lightning_template.testing.checks.comparing import close_numbers
+from lightning_template.testing.checks.graph import compared_with, first_function, nodes_of
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.subject import Subject
 
 MAX_COLUMNS = 16
 LARGE = 0.1
 """Part of the largest change of a gradient that counts as a change."""
+MANY_OUTSIDE = 0.05
+"""Part of the targets that may lie outside of what outputs can be."""
 RANGES = {"Sigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0), "Relu": (0.0, torch.inf), "Softmax": (0.0, 1.0)}
 """Values that functions can return, by the names of their gradients."""
 
@@ -133,36 +134,30 @@ def _gradient(subject: Subject, batch: Any) -> Tensor | None:
 
 def outputs_reach_targets(subject: Subject) -> None:
     """The last function of the network can return the targets."""
-    batch = subject.train_samples
-    parts = pair(subject.transferred(subject.task(), batch))
-    if parts is None or not parts[1].is_floating_point():
-        raise CheckSkipped("known only for targets that are numbers")
-    task = subject.task()
-    if not is_overridden("forward", task):
-        raise CheckSkipped("the task defines no `forward`")
-    outputs = task(*forward_arguments(task, subject.transferred(task, copied(batch))))
-    if not isinstance(outputs, Tensor) or outputs.numel() != parts[1].numel() or outputs.grad_fn is None:
-        raise CheckSkipped("outputs are not as many as targets")
-    node: Any = outputs.grad_fn
-    while any(name in node.name() for name in ("Squeeze", "View", "Reshape", "Unsafe", "Slice", "Select")):
-        node = node.next_functions[0][0]
-    low, high = next((span for name, span in RANGES.items() if node.name().startswith(name)), (-torch.inf, torch.inf))
-    targets = parts[1].reshape(outputs.shape).to(outputs.dtype)
-    outside = ((targets < low - 1e-3) | (targets > high + 1e-3)).float().mean().item()
-    compares = (F.mse_loss, F.l1_loss, F.smooth_l1_loss)
-    loss = subject.losses(subject.task(), [subject.train_batches[0]])[0]
-    if outside < 0.05 or not any(close_numbers(_loss(subject, of), loss) for of in compares):
-        return
-    raise CheckFailed(
-        f"{outside:.0%} of the targets lie outside of {low:g} to {high:g}, between {targets.min():.4g} and "
-        f"{targets.max():.4g}, and the network ends with {node.name().removesuffix('Backward0').lower()}, which "
-        "returns nothing else: leave it out, or scale the targets"
-    )
+    seen = Comparisons()
+    subject.fit(subject.task(), subject.train_batches, callbacks=[seen])
+    if not seen.found:
+        raise CheckSkipped("no loss that compares numbers with targets is known")
+    for name, targets in seen.found:
+        low, high = next((span for start, span in RANGES.items() if name.startswith(start)), (-torch.inf, torch.inf))
+        outside = ((targets < low - 1e-3) | (targets > high + 1e-3)).float().mean().item()
+        if outside >= MANY_OUTSIDE:
+            raise CheckFailed(
+                f"{outside:.0%} of the targets lie outside of {low:g} to {high:g}, between {targets.min():.4g} and "
+                f"{targets.max():.4g}, and the network ends with {name.removesuffix('Backward0').lower()}, which "
+                "returns nothing else: leave it out, or scale the targets"
+            )
 
 
-def _loss(subject: Subject, function: Any) -> float:
-    """Return a loss of the outputs of the first training step."""
-    outputs, *_ = subject.outputs(subject.task(), subject.train_batches[0], training=True)
-    parts = pair(subject.transferred(subject.task(), subject.train_batches[0]))
-    assert parts is not None
-    return float(function(outputs, parts[1].reshape(outputs.shape).to(outputs.dtype)))
+class Comparisons(Callback):
+    """Records what losses compare with targets: the last function before them, and the targets."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[str, Tensor]] = []
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Look for losses of numbers in the graph."""
+        for node in nodes_of(loss):
+            targets = compared_with(node)
+            if targets is not None and not targets.requires_grad:
+                self.found.append((first_function(node), targets))
