@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningModule
 from mutants import Classifier, Mutant
 from mutants_of_data import Changed
-from sound import DictClassifier, Labels, Loaders, MacroAccuracy, MultiLabel, Rows, Tags, clouds
+from sound import SIZES, DictClassifier, Labels, Loaders, MacroAccuracy, MultiLabel, Rows, Tags, clouds
 from sound_variants import Attention, LanguageModel, Numbers, PaddedWords, Texts
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -55,7 +55,7 @@ class OthersWithNames(DictClassifier):
 
 class SortedRows(Rows):
     def loader(self, name: str, shuffle: bool = False) -> Any:
-        rows = sorted((self.sets[name][index] for index in range(len(self.sets[name]))), key=lambda row: row["label"])
+        rows = sorted((self.sets[name][index] for index in range(SIZES[name])), key=lambda row: row["label"])
         return DataLoader(rows, self.batch_size)  # type: ignore[arg-type]
 
 
@@ -200,7 +200,7 @@ class FewDrawn(Loaders):
     """Validation draws some of its samples, with repetition."""
 
     def val_dataloader(self) -> Any:
-        return DataLoader(self.sets["val"], 8, sampler=WeightedRandomSampler(torch.ones(20), 12))
+        return DataLoader(self.sets["val"], 8, sampler=WeightedRandomSampler([1.0] * 20, 12))
 
 
 class DropsInTheTest(Loaders):
@@ -234,7 +234,8 @@ class LabelsNotKnown(MacroAccuracy):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         log_probabilities = self(batch[0]).log_softmax(1)
-        return -log_probabilities[torch.arange(len(batch[1])), batch[1].roll(-1)].mean()
+        out: Tensor = -log_probabilities[torch.arange(len(batch[1])), batch[1].roll(-1)].mean()
+        return out
 
 
 class AccuracyOfHalf(MultiLabel):

@@ -90,7 +90,7 @@ class Accumulates(MacroAccuracy):
         if batch_idx % 2:
             optimizer.step()  # type: ignore[union-attr]
             optimizer.zero_grad()  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[union-attr,call-arg]
+            schedule.step()  # type: ignore[union-attr]
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -146,7 +146,8 @@ class Distilled(MacroAccuracy):
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         with torch.no_grad():
             wanted = self.teacher[0].to(self.device)(batch[0]).softmax(1)
-        return F.cross_entropy(self(batch[0]), batch[1]) + 0.1 * F.cross_entropy(self(batch[0]), wanted)
+        out: Tensor = F.cross_entropy(self(batch[0]), batch[1]) + 0.1 * F.cross_entropy(self(batch[0]), wanted)
+        return out
 
 
 class PairsOfPoints(Loaders):
@@ -164,12 +165,14 @@ class Siamese(LightningModule):
         self.encoder = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
 
     def forward(self, one: Tensor, two: Tensor) -> Tensor:
-        return (self.encoder(one) - self.encoder(two)).norm(dim=1)
+        out: Tensor = (self.encoder(one) - self.encoder(two)).norm(dim=1)
+        return out
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         distance = self(*batch[:2])
         loss = batch[2] * distance.square() + (1 - batch[2]) * (1 - distance).clamp(min=0).square()
-        return loss.mean()
+        out: Tensor = loss.mean()
+        return out
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.log("val_acc", ((self(*batch[:2]) < 0.5) == batch[2].bool()).float().mean())
@@ -296,7 +299,8 @@ class MeanOfSteps(LightningModule):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         mask = torch.arange(values.shape[1], device=values.device) < lengths[:, None]
-        return (self.net(values).squeeze(-1) * mask).sum(1) / lengths
+        out: Tensor = (self.net(values).squeeze(-1) * mask).sum(1) / lengths
+        return out
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         return F.l1_loss(self(batch.values, batch.lengths), batch.targets)
@@ -464,7 +468,8 @@ class WeightedClasses(MacroAccuracy):
         return loss
 
     def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
-        return self(batch[0]).argmax(1)
+        out: Tensor = self(batch[0]).argmax(1)
+        return out
 
 
 VARIANTS = {
