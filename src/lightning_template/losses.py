@@ -51,9 +51,17 @@ class FocalLoss(nn.Module):
         self.register_buffer("weight", None if weight is None else torch.as_tensor(weight, dtype=torch.float32))
 
     def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over the batch."""
+        """Return the mean over the batch.
+
+        Raises:
+            ValueError: If there are not as many weights as classes.
+        """
         if targets.is_floating_point():
             return self._binary(outputs, targets)
+        if self.weight is not None and len(self.weight) != outputs.shape[1]:
+            raise ValueError(
+                f"`weight` must have a value for each of {outputs.shape[1]} classes, got {len(self.weight)}"
+            )
         entropy = functional.cross_entropy(outputs, targets, ignore_index=self.ignore_index, reduction="none")
         counted = targets != self.ignore_index
         weights = counted.to(entropy) if self.weight is None else self.weight.to(entropy)[targets * counted] * counted

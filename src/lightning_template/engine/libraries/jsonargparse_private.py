@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from typing import Any
+from urllib.error import URLError
 
 from jsonargparse import Namespace, _typehints
 from jsonargparse._util import import_object
@@ -121,7 +122,11 @@ def adapt_class_type(value: Any, serialize: bool, instantiate_classes: bool, sub
             value = _namespace(value)
             value["init_args"] = _namespace({name: item for name, item in given.items() if name in known})
             value["dict_kwargs"] = {**(value.get("dict_kwargs") or {}), **others}
-    return FROM_JSONARGPARSE["adapt_class_type"](value, serialize, instantiate_classes, sub_add_kwargs, **kwargs)
+    try:
+        return FROM_JSONARGPARSE["adapt_class_type"](value, serialize, instantiate_classes, sub_add_kwargs, **kwargs)
+    except URLError as error:  # of a function that downloads weights
+        path = value["class_path"]
+        raise ValueError(f"{path} could not download: {error.reason}; is there a network connection?") from error
 
 
 def _namespace(values: Any) -> Any:

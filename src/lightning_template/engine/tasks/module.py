@@ -17,6 +17,10 @@ _method_of_class: Callable[[Callable[..., Any]], Any] = type(vars(LightningModul
 """Lightning's kind of class method: where it is called on an instance, whose weights would stay, it raises an error."""
 
 
+class NoBackboneError(AttributeError, ValueError):
+    """A callback asks for the backbone of a network that has none."""
+
+
 class TaskModule(LightningModule, ABC):
     """A LightningModule whose subclasses may override hooks without `super()`, and call steps without a Trainer.
 
@@ -81,9 +85,12 @@ class TaskModule(LightningModule, ABC):
 
     def __getattr__(self, name: str) -> Any:
         """Return what is neither attribute nor module: the network's `backbone`, which Lightning's callback needs."""
-        if name == "backbone":
-            return getattr(super().__getattr__("network"), name)
-        return super().__getattr__(name)
+        if name != "backbone":
+            return super().__getattr__(name)
+        network = super().__getattr__("network")
+        if not hasattr(network, name):
+            raise NoBackboneError(f"{type(network).__name__} has no `backbone`: put it into networks.WithHead")
+        return network.backbone
 
     def no_pair(self, batch: Any) -> NoReturn:
         """Refuse a batch that is no pair of inputs and targets.

@@ -71,10 +71,11 @@ def is_schedule(target: Any) -> bool:
 
 def may_be_left_out(target: Any, name: str) -> bool:
     """Tell whether an argument of a schedule is filled in where it is None: a length, or a plateau schedule's mode."""
-    if not is_schedule(target) or name not in (parameters := parameters_of(target)):
+    if not is_schedule(target):
         return False
-    is_mode = name == "mode" and isinstance(target, type) and issubclass(target, ReduceLROnPlateau)
-    return is_mode or is_filled(target, parameters[name])
+    if name == "mode" and isinstance(target, type) and issubclass(target, ReduceLROnPlateau):
+        return True
+    return name in (parameters := parameters_of(target)) and is_filled(target, parameters[name])
 
 
 def make_schedule(target: Factory, *args: Any, **given: Any) -> LRScheduler:
