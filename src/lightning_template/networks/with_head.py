@@ -31,8 +31,9 @@ class WithHead(nn.Module):
     def __init__(self, backbone: nn.Module, out_features: int, num_features: int | None = None) -> None:
         super().__init__()
         self.backbone = backbone
+        is_headless = getattr(backbone, "num_classes", None) == 0  # as timm makes it
         name, last = next((n, m) for n, m in reversed([*self.named_modules()]) if not [*m.children()])
-        if num_features is None and isinstance(last, nn.Linear):
+        if num_features is None and isinstance(last, nn.Linear) and not is_headless:
             self.set_submodule(name, nn.Identity())
             num_features = last.in_features
         num_features = num_features or getattr(backbone, "num_features", None)
