@@ -1,6 +1,7 @@
 """Predictions in Python equal those of the command, for whatever Python holds."""
 
 import csv
+import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from conftest import Command
 from lightning_template import (
     MLP,
+    ClassificationTask,
     InMemoryDataModule,
     RegressionTask,
     Run,
+    TableDataModule,
     load_run,
 )
 
@@ -130,7 +133,7 @@ def test_tables(command: Command) -> None:
         "the data have 3 columns, a, colour, b, got \\(2, 4\\)": np.zeros((2, 4)),
         "the table has no rows": pa.table({name: [] for name in columns}),
         "the data have 3 columns, a, colour, b, got \\(1, 2, 2\\)": [Image.new("L", (2, 2))],
-        "inputs must be an array of numbers \\(N, ...\\), got object": object(),
+        "object cannot be taken for a table: give a DataFrame, a dict of columns": object(),
         "dict cannot be taken for a table": {"a": [1, 2], "b": [1]},
         "there is no file nowhere.csv": "nowhere.csv",
     }
@@ -198,9 +201,9 @@ def test_arrays(command: Command) -> None:
     for given in (new, torch.from_numpy(new), new.tolist(), list(torch.from_numpy(new)), "new.npz", new.astype(float)):
         check_equal(run.predict(given), expected)
     assert all(weight.grad is None for weight in run.task.parameters())
-    with pytest.raises(ValueError, match=r"like those of the data, float32 \(N, 2\), got float64 \(3, 5\)"):
+    with pytest.raises(ValueError, match=r"like those of the data, float32 \(N, 2\), got float32 \(3, 5\)"):
         run.predict(np.zeros((3, 5)))
-    with pytest.raises(ValueError, match=r"must be an array of numbers \(N, ...\), got list of list"):
+    with pytest.raises(ValueError, match=r"must be an array of numbers \(N, ...\) or a DataLoader, got list of list"):
         run.predict([["a", "b"]])
 
 
@@ -297,3 +300,23 @@ def test_modules_of_others() -> None:
     assert table.column_names == ["index", "dataloader", "score", "sum", "score_0", "score_1"]
     assert table["score_1"].to_pylist() == [None, None, 1.0] * 2
     assert table["index"].to_pylist() == [0, 1, 2] * 2
+    assert run.predict([[1.0, 1.0, 1.0]])["score_1"].to_pylist() == run.predict(np.ones((1, 3)))["score_1"].to_pylist()
+    with pytest.raises(ValueError, match="`predict_dataloader` must be implemented"):
+        Run(Plain(), LightningDataModule()).predict()
+
+
+def test_dates_in_memory_are_those_of_a_file(tmp_path: Path) -> None:
+    rows = [f"2024-01-{1 + index:02},0{index % 9 + 1}.02.2024,{index},{'ab'[index % 2]}" for index in range(28)]
+    (tmp_path / "data.csv").write_text("\n".join(["iso,german,n,kind", *rows]))
+    (tmp_path / "new.csv").write_text("iso,german,n\n2024-03-01,05.03.2024,4\n2024-03-02,06.03.2024,5\n")
+    data = TableDataModule(str(tmp_path / "data.csv"), "kind", inputs=["iso", "german", "n"])
+    run = Run(ClassificationTask(MLP(3, [4], 2), nn.CrossEntropyLoss(), 2), data)
+    expected = run.predict(tmp_path / "new.csv")
+    days = [datetime.date(2024, 3, 1), datetime.date(2024, 3, 2)]
+    later = np.array(["2024-03-05", "2024-03-06"], "datetime64[ns]")
+    for columns in (
+        {"iso": ["2024-03-01", "2024-03-02"], "german": ["05.03.2024", "06.03.2024"]},
+        {"iso": days, "german": later},
+    ):
+        assert run.predict(columns | {"n": [4, 5]}) == expected
+    assert run.predict({"iso": days, "german": later, "n": ["4", "5 "]}) == expected

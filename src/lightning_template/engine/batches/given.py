@@ -10,7 +10,9 @@ from lightning_template.engine.batches.inputs import Inputs
 
 
 def tensor_of(given: Any) -> Tensor:
-    """Return a tensor, an array or lists of numbers, or a list of tensors or arrays of one shape, as a tensor.
+    """Return a tensor as it is; an array or lists of numbers, or a list of tensors or arrays of one shape, as a tensor.
+
+    Floating-point numbers get the default dtype of torch, which networks have.
 
     Raises:
         ValueError: If it is something else.
@@ -22,10 +24,13 @@ def tensor_of(given: Any) -> Tensor:
     try:
         array = np.asarray(given)
     except (ValueError, TypeError) as error:  # parts of several shapes
-        raise ValueError(f"inputs must be an array of numbers (N, ...), got {kind_of(given)}: {error}") from error
+        raise ValueError(
+            f"inputs must be an array of numbers (N, ...) or a DataLoader, got {kind_of(given)}: {error}"
+        ) from error
     if array.dtype.kind not in "biuf" or not array.ndim:
-        raise ValueError(f"inputs must be an array of numbers (N, ...), got {kind_of(given)}")
-    return torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
+        raise ValueError(f"inputs must be an array of numbers (N, ...) or a DataLoader, got {kind_of(given)}")
+    tensor = torch.from_numpy(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="))))
+    return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor  # numpy's default is double
 
 
 def like_stored(given: Tensor, stored: Inputs) -> Tensor:
@@ -49,6 +54,10 @@ def kind_of(given: Any) -> str:
     """Return the type of what Python holds, for a message; of a list that of its first item too."""
     name = type(given).__name__
     return f"{name} of {type(given[0]).__name__}" if isinstance(given, list | tuple) and given else name
+
+
+def _no_numbers(given: Any) -> ValueError:
+    return ValueError(f"inputs must be an array of numbers (N, ...) or a DataLoader, got {kind_of(given)}")
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from lightning_template.engine.batches import kind_of, tensor_of
+from lightning_template.engine.files.table_cells import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +34,8 @@ def given_table(given: Any, names: Sequence[str]) -> pa.Table:
 
     try:
         table = _table(given, names)
-        return table.rename_columns([name.strip() for name in table.column_names])  # as those of a text are
+        columns = [_with_dates(column) for column in table.columns]
+        return pa.table(columns, [name.strip() for name in table.column_names])  # as those of a text are
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"{kind_of(given)} cannot be taken for a table: {str(error).splitlines()[0]}") from error
 
@@ -49,12 +53,25 @@ def _table(given: Any, names: Sequence[str]) -> pa.Table:
         return pa.table(given)
     if hasattr(given, "__dataframe__"):
         return interchange.from_dataframe(given)
+    if not isinstance(given, Tensor | list | tuple) and not hasattr(given, "__array__"):
+        raise TypeError("give a DataFrame, a dict of columns, a list of dicts or an array")
     numbers = tensor_of(given)
     if numbers.ndim == 1 and len(names) == 1:
         numbers = numbers.unsqueeze(1)
     if numbers.ndim != 2 or numbers.shape[1] != len(names):
         raise ValueError(f"the data have {len(names)} columns, {', '.join(names)}, got {tuple(numbers.shape)}")
     return pa.table(dict(zip(names, numbers.numpy().T, strict=True)))
+
+
+def _with_dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column whose texts are dates or times of ISO 8601 as such: so they are read from a file."""
+    import pyarrow as pa
+
+    if is_text(column.type):
+        for kind in (pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.time32("s")):
+            with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                return column.cast(kind)
+    return column
 
 
 def _is_column(values: Any) -> bool:

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lightning_template.engine.batches import tensor_of
 from lightning_template.engine.nests import tensors_of
 from lightning_template.engine.prediction.files_to_predict import FilesToPredict, ObjectsToPredict
 from lightning_template.engine.prediction.rows import PredictionRows
@@ -46,23 +47,25 @@ def predict(
         vars(served)["predict_dataloader"] = lambda: given
     elif given is not None:
         served, inputs = _serve(served, given, invert)
-    with _quiet():
-        trainer = Trainer(
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[rows := _Rows(inputs)],
-            **options,
-        )
-        try:
-            trainer.predict(task, datamodule=served, return_predictions=False)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise _explained(error, task, data, given) from error
+    rows = _Rows(inputs)
+    try:
+        _run(task, served, rows, options)
+    except MisconfigurationException as error:  # there is no loader
+        raise ValueError(str(error).splitlines()[0]) from error
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise _explained(error, task, data, given) from error
     if not rows.parts:
         raise ValueError("there are no samples, or `predict_step` returns nothing")
     return joined(rows.parts).combine_chunks()
+
+
+def _run(task: LightningModule, data: LightningDataModule | None, rows: Callback, options: Mapping[str, Any]) -> None:
+    off: dict[str, Any] = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    with _quiet():
+        trainer = Trainer(devices=1, callbacks=[rows], **off, **options)
+        trainer.predict(task, datamodule=data, return_predictions=False)
 
 
 def _serve(
@@ -77,10 +80,13 @@ def _serve(
 
 def _explained(error: Exception, task: LightningModule, data: LightningDataModule | None, given: Any) -> Exception:
     """Return the error that names what was given and what the loaders serve, if that is another shape or dtype."""
-    if not isinstance(given, Tensor) and not hasattr(given, "__array__"):
+    if hasattr(data, "file_reader"):  # it has said what does not fit
         return error
     served = next(_first_tensors([data, task]), None)
-    tensor = torch.as_tensor(given)
+    try:
+        tensor = tensor_of(given)
+    except ValueError:
+        return error
     if served is None or (served.shape[1:], served.dtype) == (tensor.shape[1:], tensor.dtype):
         return error
     return ValueError(
