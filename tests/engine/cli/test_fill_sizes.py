@@ -1,7 +1,7 @@
 """Sizes that a configuration lacks, taken from the data."""
 
 import textwrap
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,7 @@ class Plain(LightningDataModule):
 def nets(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("nets.py").write_text(textwrap.dedent(NETS))
     monkeypatch.syspath_prepend(workspace)
+    invalidate_caches()
 
 
 def write(

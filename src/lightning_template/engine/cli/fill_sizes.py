@@ -9,16 +9,14 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
-from torch import nn
 
+from lightning_template.engine.cli.class_weights import balance, is_balanced, weight_options, wrong_lengths
 from lightning_template.engine.cli.parser import signature
-from lightning_template.engine.cli.size_options import SizeOption, arguments_of, size_options
+from lightning_template.engine.cli.size_options import SizeOption, arguments_of, size_options, takes_one_value
 from lightning_template.engine.sizes import CLASSES, ROLES, DataSizes, SizeValues, look_at
-
-ONE_VALUE = (nn.BCELoss, nn.BCEWithLogitsLoss)
-"""Losses that take one value for each sample of two classes."""
 
 
 def fill_sizes(
@@ -38,26 +36,31 @@ def fill_sizes(
         ValueError: If the data do not tell a size.
     """
     model = config.get("model")
-    missing = [option for option in size_options(model) if option.is_missing] if model is not None else []
-    for option in missing:
-        if earlier is not None and (value := _earlier_value(option, earlier)) is not None:
-            option.value = value
-    missing = [option for option in missing if option.is_missing]
-    data = look_at(make_data, lambda data: _fill(model, missing, data)) if missing and make_data else None
+    if earlier is not None:
+        for option in _lacking(model):
+            if (value := _earlier_value(option, earlier)) is not None:
+                option.value = torch.tensor(value) if is_balanced(option) else value
+    needs_data = make_data is not None and bool(_lacking(model))
+    data = look_at(make_data, lambda data: _fill(model, data)) if needs_data and make_data else None
     _check_complete("model", model)
     return data
 
 
-def contradictions(model: Namespace, data: LightningDataModule) -> str:
+def contradictions(model: Namespace, data: LightningDataModule, failed: bool) -> str:
     """Return what the data have and sizes that are given have not, on one line; empty if they agree.
 
     Args:
         model: Configuration of the task, as it was given.
         data: Its data, ready for training.
+        failed: Whether a batch failed. Otherwise sizes may be sound, as a task may embed its inputs first.
     """
+    if not failed and not weight_options(model):
+        return ""
     options = size_options(model)
     values = _values(model, options, DataSizes(data, is_ready=True))
-    found = []
+    found = [*wrong_lengths(model, values)]
+    if found or not failed:
+        return "; ".join(found)
     for option in options:
         value = None if option.is_missing else option.value
         if isinstance(value, int | list | tuple) and (what := values.contradiction(option.name, value)):
@@ -65,9 +68,21 @@ def contradictions(model: Namespace, data: LightningDataModule) -> str:
     return "; ".join(found)
 
 
-def _fill(model: Namespace, missing: list[SizeOption], data: LightningDataModule) -> None:
+def _lacking(model: Namespace | None) -> list[SizeOption]:
+    """Return the options that have no value yet."""
+    if model is None:
+        return []
+    return [option for option in size_options(model) if option.is_missing] + [
+        *filter(is_balanced, weight_options(model))
+    ]
+
+
+def _fill(model: Namespace, data: LightningDataModule) -> None:
     values = _values(model, size_options(model), DataSizes(data))
-    for option in missing:
+    for option in _lacking(model):
+        if is_balanced(option):
+            balance(option, values)
+            continue
         value = values.of(option.name)
         is_whole = signature(option.part.class_path).left_out.get(option.name) is int
         if value is not None and not (is_whole and isinstance(value, tuple)):
@@ -77,9 +92,7 @@ def _fill(model: Namespace, missing: list[SizeOption], data: LightningDataModule
 def _values(model: Namespace, options: list[SizeOption], sizes: DataSizes) -> SizeValues:
     own = [option for option in options if option.key == "model" and ROLES.get(option.name) == CLASSES]
     given = [option.value for option in own if not option.is_missing and isinstance(option.value, int)]
-    loss = arguments_of(model).get("loss")
-    kind = pkgutil.resolve_name(loss.class_path) if isinstance(loss, Namespace) else None
-    return SizeValues(sizes, next(iter(given), None), isinstance(kind, type) and issubclass(kind, ONE_VALUE))
+    return SizeValues(sizes, next(iter(given), None), takes_one_value(arguments_of(model).get("loss")))
 
 
 def _earlier_value(option: SizeOption, earlier: Mapping[str, Any]) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jsonargparse import Namespace
+from torch import nn
 from torchmetrics import Metric
 
 from lightning_template.engine.cli.parser import makes_anything, makes_module, signature
@@ -84,6 +85,17 @@ def size_options(model: Namespace) -> list[SizeOption]:
         options = [option for option in sizes_of(part, key) if ROLES.get(option.name) not in taken]
         found += options
         taken |= {ROLES[option.name] for option in options if option.name in ROLES}
+
+
+def loss_parts(model: Namespace) -> list[tuple[Namespace, str]]:
+    """Return the losses and metrics among the arguments of a task, and their options."""
+    return [module for module in _modules(model, "model") if _measures(*module)]
+
+
+def takes_one_value(part: Any) -> bool:
+    """Tell whether a part is a loss that takes one value for each sample of two classes."""
+    made = pkgutil.resolve_name(part.class_path) if isinstance(part, Namespace) else None
+    return isinstance(made, type) and issubclass(made, nn.BCELoss | nn.BCEWithLogitsLoss)
 
 
 def sizes_of(part: Namespace, key: str) -> list[SizeOption]:

@@ -56,9 +56,9 @@ class SizedCLI(CommandLineWins):
             config[self.subcommand].pop(other)
         return self.parser.instantiate_classes(config)[self.subcommand][key]
 
-    def contradictions(self, data: LightningDataModule) -> str:
-        """Return which sizes that were given contradict the data."""
-        return contradictions(self.given.model, data)
+    def contradictions(self, data: LightningDataModule, failed: bool) -> str:
+        """Return which sizes that were given contradict the data, once a batch failed, or for certain."""
+        return contradictions(self.given.model, data, failed)
 
     def _make_data(self) -> LightningDataModule:
         self._dump()  # datamodules save their part of it as hyper-parameters

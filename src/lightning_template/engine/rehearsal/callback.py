@@ -43,10 +43,10 @@ class Rehearsal(Callback):
     It refuses only runs that would fail at their first batch; where it cannot be sure, it does nothing.
 
     Args:
-        contradictions: Tells which sizes of the task contradict the data, for the message of a batch that fails.
+        contradictions: Tells which sizes of the task contradict the data, and takes whether a batch failed.
     """
 
-    def __init__(self, contradictions: Callable[[LightningDataModule], str] | None = None) -> None:
+    def __init__(self, contradictions: Callable[[LightningDataModule, bool], str] | None = None) -> None:
         self.contradictions = contradictions
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -94,11 +94,25 @@ class Rehearsal(Callback):
         if _overrides(task, SupervisedTask, STEPS):
             return set()
         try:
-            return rehearse(trainer, task, stage, Sampler(loader))
+            logged = rehearse(trainer, task, stage, Sampler(loader))
         except ValueError as error:
-            data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-            reason = self.contradictions(data) if self.contradictions is not None and data is not None else ""
-            raise (ValueError(reason) if reason else error) from error
+            self._check_sizes(trainer, error)
+            raise
+        if stage == "train":
+            self._check_sizes(trainer)
+        return logged
+
+    def _check_sizes(self, trainer: Trainer, error: ValueError | None = None) -> None:
+        """Raise a `ValueError` for sizes that contradict the data, instead of the error of a batch if it failed."""
+        data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
+        if self.contradictions is None or data is None:
+            return
+        try:
+            found = self.contradictions(data, error is not None)
+        except Exception:  # of a user's data, which may be set up for another stage
+            return
+        if found:
+            raise ValueError(found) from error
 
     def _is_prepared_later(self, trainer: Trainer) -> bool:
         """Tell whether a user's hooks may prepare what a step needs."""

@@ -43,11 +43,23 @@ class DataSizes:
         """
         value = self._told(name)
         if value is None and not self._is_ready:
+            self._make_ready()
+            value = self._told(name)
+        return self._seen.get(name) if value is None else value
+
+    def train_targets(self) -> Tensor | None:
+        """Return the targets of the training samples, if they are tensors; None if nobody knows all of them."""
+        self._make_ready()
+        if isinstance(self.data, InMemoryDataModule):
+            part = self.data.train_set
+            return None if part is None else part.targets[part.indices.to(part.targets.device)]
+        return _targets_of(self.data.train_dataloader())
+
+    def _make_ready(self) -> None:
+        if not self._is_ready:
             prepare_once(self.data)
             self.data.setup("fit")
             self._is_ready = True
-            value = self._told(name)
-        return self._seen.get(name) if value is None else value
 
     def _told(self, name: str) -> Any:
         try:
@@ -87,16 +99,41 @@ class DataSizes:
             dataset = dataset.dataset
         if names := getattr(dataset, "classes", None):
             return len(names)
-        for targets in (getattr(dataset, "targets", None), getattr(dataset, "labels", None)):
-            if isinstance(targets, Tensor | np.ndarray | list) and len(targets):
-                return _largest(torch.as_tensor(targets)) + 1
-        if isinstance(dataset, TensorDataset):
-            return _largest(dataset.tensors[1]) + 1
-        try:
-            num_samples = len(dataset)  # type: ignore[arg-type]  # a stream, or None, has no length
-        except TypeError:
-            return None
-        return max(_largest(targets) for _, targets in loader) + 1 if num_samples <= MAX_READ else None
+        targets = _listed_targets(dataset)
+        if targets is None:
+            targets = _targets_of(loader)
+        return None if targets is None else _largest(targets) + 1
+
+
+def _targets_of(loader: Any) -> Tensor | None:
+    """Return all targets of a loader of pairs, in any order; None if nobody knows them without reading for long."""
+    if not isinstance(loader, DataLoader):
+        return None
+    dataset, positions = loader.dataset, None
+    while isinstance(dataset, Subset):
+        chosen = torch.as_tensor(dataset.indices)
+        dataset, positions = dataset.dataset, chosen if positions is None else chosen[positions]
+    targets = _listed_targets(dataset)
+    if targets is not None:
+        return targets if positions is None else targets[positions]
+    try:
+        num_samples = len(loader.dataset)  # type: ignore[arg-type]  # a stream has no length
+    except TypeError:
+        return None
+    if num_samples > MAX_READ:
+        return None
+    whole = DataLoader(loader.dataset, batch_size=loader.batch_size or 1, collate_fn=loader.collate_fn)
+    return torch.cat([targets for _, targets in whole])
+
+
+def _listed_targets(dataset: Any) -> Tensor | None:
+    """Return the targets that a data set lists, as those of torchvision do."""
+    if isinstance(dataset, TensorDataset):
+        return dataset.tensors[1]
+    for targets in (getattr(dataset, "targets", None), getattr(dataset, "labels", None)):
+        if isinstance(targets, Tensor | np.ndarray | list) and len(targets):
+            return torch.as_tensor(targets)
+    return None
 
 
 def _batch(loader: Any) -> Any:
