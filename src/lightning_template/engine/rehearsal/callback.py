@@ -104,8 +104,10 @@ class Rehearsal(Callback):
 
     def _check_sizes(self, trainer: Trainer, error: ValueError | None = None) -> None:
         """Raise a `ValueError` for sizes that contradict the data, instead of the error of a batch if it failed."""
+        if self.contradictions is None:
+            return
         data = trainer.datamodule  # type: ignore[attr-defined]  # the Trainer's parts set it
-        if self.contradictions is None or data is None:
+        if data is None:
             return
         try:
             found = self.contradictions(data, error is not None)
