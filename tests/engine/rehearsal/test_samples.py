@@ -43,7 +43,8 @@ NUMBERS: Any = [5 * number for number in range(10)]
         (DataLoader(NUMBERS, batch_size=4), 4),
         (DataLoader(NUMBERS, batch_size=4, shuffle=True), 4),
         (DataLoader(NUMBERS, batch_size=40), 10),
-        (DataLoader(NUMBERS, batch_size=None), 0),
+        (DataLoader(NUMBERS, batch_size=None), 1),
+        (DataLoader(NUMBERS, batch_sampler=[[1, 2], [3]]), 0),
         (DataLoader(NUMBERS, batch_size=4, sampler=[1, 2, 3]), 0),
         (DataLoader(Stream(), batch_size=4), 0),
         (InMemoryLoader(TEN, BatchOrder(10, 4)), 4),
@@ -62,6 +63,29 @@ def test_samples_come_from_all_over_the_data_set() -> None:
     assert Sampler(loader).batch(4).tolist() == [0, 15, 30, 45]
     loader = DataLoader(NUMBERS, batch_size=4, collate_fn=tuple)
     assert Sampler(loader).batch(2) == (0, 45)
+
+
+def test_a_data_set_may_hold_batches() -> None:
+    whole = DataLoader([{"x": torch.ones(4)}, {"x": torch.zeros(3)}], batch_size=None)  # type: ignore[arg-type]
+    assert Sampler(whole).batch(1)["x"].tolist() == [1] * 4
+    assert Sampler(whole).few()["x"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("loader", "expected"),
+    [
+        (DataLoader(NUMBERS, batch_size=4), [0, 45]),
+        (DataLoader(NUMBERS, batch_size=1), [0]),
+        (DataLoader(NUMBERS, batch_sampler=[[1, 2, 3], [4]]), [0, 45]),
+        (DataLoader(NUMBERS, batch_size=4, sampler=[1, 2, 3]), [0, 45]),
+        (DataLoader([7], batch_sampler=[[0]]), [7]),  # type: ignore[arg-type]
+        (DataLoader(Stream(), batch_size=4), None),
+        ([torch.zeros(3)], None),
+    ],
+)
+def test_a_few_samples_are_known_where_the_size_of_a_batch_is_not(loader: Any, expected: list[int] | None) -> None:
+    found = Sampler(loader).few()
+    assert (found if found is None else found.tolist()) == expected
 
 
 def test_a_data_set_that_gets_batches_is_asked_for_one() -> None:

@@ -56,6 +56,9 @@ class Batches:
         self.batch_size = batch_size
         self.given = batch
 
+    def few(self) -> Any:
+        return self.given
+
     def batch(self, size: int) -> Any:
         return (torch.randn(size, 3), torch.arange(size) % 4) if self.given is None else self.given
 
@@ -183,6 +186,28 @@ def test_a_wrong_hook_is_named(unpack: Any, expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         rehearse(unpacked(unpack), batch=batch)
     assert rehearse(unpacked(lambda batch: (batch["x"], batch["y"])), batch=batch)
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected"),
+    [({"x": torch.zeros(8, 3)}, NO_PAIR.format("dict")), ((torch.zeros(8, 7), "odd"), None), (None, None)],
+)
+def test_a_batch_of_unknown_size_is_taken_apart_alone(batch: Any, expected: str | None) -> None:
+    if expected is None:
+        assert rehearse(task_of(), batch_size=0, batch=batch) == set()
+    else:
+        with pytest.raises(ValueError, match=expected):
+            rehearse(task_of(), batch_size=0, batch=batch)
+    assert rehearse(unpacked(lambda batch: 1 / 0), batch_size=0, batch=batch) == set()
+
+
+def test_targets_may_be_missing_in_prediction() -> None:
+    sampler: Any = Batches(8, {"x": torch.zeros(8, 3)})
+    hint = "; return None"
+    with pytest.raises(ValueError, match=r"^`Own.unpack` does not take a batch {x: .*}: no key 'y'; return None$"):
+        trial.check_unpack(unpacked(lambda batch: (batch["x"], batch["y"])), sampler, hint)
+    trial.check_unpack(unpacked(lambda batch: (batch["x"], batch.get("y"))), sampler, hint)
+    trial.check_unpack(unpacked(lambda batch: 1 / 0), sampler, hint)  # the run itself will tell
 
 
 class Heads(nn.Linear):

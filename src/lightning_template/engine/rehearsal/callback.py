@@ -7,12 +7,14 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch.utils.data import DataLoader
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule
+from lightning_template.engine.batches import InputBatches
 from lightning_template.engine.rehearsal.monitors import check_monitors
 from lightning_template.engine.rehearsal.optimizers import check_optimizers
 from lightning_template.engine.rehearsal.samples import Sampler, same_random_numbers
-from lightning_template.engine.rehearsal.trial import rehearse
+from lightning_template.engine.rehearsal.trial import check_unpack, rehearse
 from lightning_template.tasks import SupervisedTask
 
 BETWEEN = (
@@ -85,6 +87,19 @@ class Rehearsal(Callback):
         if not self._is_prepared_later(trainer):
             with same_random_numbers(trainer.strategy.root_device):
                 self._try(trainer, "test", trainer.test_dataloaders)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Try to take a batch of the prediction apart."""
+        loaders = trainer.predict_dataloaders
+        if (
+            isinstance(pl_module, SupervisedTask)
+            and isinstance(loaders, DataLoader)
+            and not isinstance(loaders.dataset, InputBatches)  # of tensors, which are inputs
+            and not self._is_prepared_later(trainer)
+            and not _overrides(pl_module, SupervisedTask, ["predict_step"])
+        ):
+            with same_random_numbers(trainer.strategy.root_device):
+                check_unpack(pl_module, Sampler(loaders), "; return None as targets of a batch that has none")
 
     def _try(self, trainer: Trainer, stage: str, loader: Any) -> set[str]:
         """Try a batch of a stage, and return the names of the quantities that it logged."""

@@ -34,7 +34,7 @@ class Sampler:
         if isinstance(loader, DataLoader):
             self.dataset = loader.dataset
         self.batch_size = self._batch_size()
-        """Number of samples in a batch; 0 if it is not known how batches are made."""
+        """Number of samples in a batch, or 1 where the data set holds whole batches; 0 if that is not known."""
 
     def _batch_size(self) -> int:
         if isinstance(self.dataset, TensorBatches):
@@ -44,7 +44,21 @@ class Sampler:
             return 0
         if not isinstance(self.loader.sampler, RandomSampler | SequentialSampler):
             return 0
+        if self.loader.batch_sampler is None:
+            return 1
         return min(self.loader.batch_size or 0, len(self.loader.sampler))
+
+    def few(self) -> Any:
+        """Return a batch of one or two samples, also where it is not known how many a batch has; None if it cannot be.
+
+        Raises:
+            Exception: Whatever a user's data set raises.
+        """
+        if self.batch_size:
+            return self.batch(min(self.batch_size, 2))
+        if not isinstance(self.loader, DataLoader) or isinstance(self.dataset, IterableDataset):
+            return None
+        return self.batch(min(len(self.loader.dataset), 2))
 
     def batch(self, size: int) -> Any:
         """Return a batch of some samples, among them those with the smallest and the largest class.
@@ -60,6 +74,8 @@ class Sampler:
                 positions[1], positions[-1] = targets.argmin(), targets.argmax()
             return self.dataset[BatchIndex(positions, (0, 0, 0, 0))]
         dataset = copy.deepcopy(self.dataset, shared_parts(self.dataset))
+        if self.loader.batch_sampler is None:
+            return self.loader.collate_fn(dataset[0])
         indices = positions.tolist()
         get_all = getattr(dataset, "__getitems__", None)
         return self.loader.collate_fn(get_all(indices) if get_all else [dataset[index] for index in indices])

@@ -46,6 +46,8 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the step itself warns
+        if sampler.batch_size == 0 and type(task).unpack is SupervisedTask.unpack:
+            check_unpack(task, sampler)
         for size in sorted({min(NUM_SAMPLES, sampler.batch_size), sampler.batch_size}):
             try:
                 if size == 0:
@@ -68,10 +70,33 @@ def rehearse(trainer: Trainer, task: SupervisedTask, stage: str, sampler: Sample
     return set()
 
 
+def check_unpack(task: SupervisedTask, sampler: Sampler, hint: str = "") -> None:
+    """Check that a task takes a batch of a few samples apart, which is known where nothing else is.
+
+    Args:
+        task: Task.
+        sampler: Where the batch comes from.
+        hint: What to add to a message.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    try:
+        batch = _own(sampler.few())
+    except Exception:  # of a user's data set: the run itself will raise it
+        return
+    if batch is None or isinstance(batch, Tensor):
+        return
+    try:
+        _call(task, "unpack", {"a batch": batch}, lambda: _pair(task, batch))
+    except ValueError as error:
+        raise ValueError(f"{error}{hint}") from error
+    except Exception:
+        return
+
+
 def _own(batch: Any) -> Any:
     """Return a batch that may be changed: a user's `collate_fn` may return what the data set holds."""
-    if isinstance(batch, tuple | list) and all(isinstance(part, Tensor) for part in batch):
-        return batch
     try:
         return copy.deepcopy(batch)
     except Exception:  # of a user's class
