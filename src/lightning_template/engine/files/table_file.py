@@ -131,7 +131,7 @@ class TableFile:
         if missing:
             name, flags = next(iter(missing.items()))
             number = np.logical_or.reduce(list(missing.values())).sum()
-            columns = ", ".join(map(repr, missing))
+            columns = ", ".join(map(repr, list(missing)[:5])) + ", ..." * (len(missing) > 5)
             what = f"must hold a value; {number} of {len(self.table)} rows lack one in {columns}: {remedy}"
             raise self.error(name, int(flags.argmax()), what)
 

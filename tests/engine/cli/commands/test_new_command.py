@@ -170,6 +170,22 @@ def test_the_generated_test_takes_the_users_data(
     assert module.make_task()(next(iter(data.train_dataloader()))[0]).shape == (16, num_classes)
 
 
+def test_the_generated_test_finds_the_configurations(command: Command, generated: Callable[[], ModuleType]) -> None:
+    for name in ("rose", "primrose"):
+        assert command("new", "task", name).status == 0
+    text = Path("rose.yaml").read_text()
+    Path("rose.yaml").rename("renamed.yaml")
+    Path("small.yaml").write_text(text.replace("[32]", "[7]"))
+    Path("overlay.yaml").write_text("trainer: {max_epochs: 3}\n")
+    module = generated()
+    assert [file.name for file in module.CONFIGS] == ["renamed.yaml", "small.yaml"]
+    assert sum(parameter.numel() for parameter in module.make_task().network.parameters()) == 4 * 32 + 32 + 32 * 2 + 2
+    Path("renamed.yaml").unlink()
+    Path("rose.yaml").write_text(text.replace("rose_task.RoseTask", "lightning_template.tasks.ClassificationTask"))
+    Path("small.yaml").unlink()
+    assert [file.name for file in generated().CONFIGS] == ["rose.yaml"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ADAPTATIONS)
