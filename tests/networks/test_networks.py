@@ -3,13 +3,14 @@
 import copy
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torchvision.models import resnet18
+from torchvision.models import efficientnet_b0, mobilenet_v3_small, resnet18, squeezenet1_0
 
-from lightning_template.networks import MLP, ConvNet, WithInputChannels
+from lightning_template.networks import MLP, ConvNet, WithHead, WithInputChannels
 
 
 def assert_same_weights(network: nn.Module, expected: nn.Module) -> None:
@@ -150,3 +151,42 @@ def test_a_perceptron_with_batch_norm(training: bool) -> None:
         other.data.copy_(own)
     x = torch.randn(7, 2, 3)
     assert torch.equal(network.train(training)(x), reference.train(training)(x.flatten(1)))
+
+
+@pytest.mark.parametrize("make", [resnet18, mobilenet_v3_small, efficientnet_b0])
+def test_a_new_head_reads_what_the_old_one_read(make: Any) -> None:
+    trained = make().eval()
+    network = WithHead(copy.deepcopy(trained), out_features=4).eval()
+    images, seen = torch.rand(2, 3, 32, 32), []
+    last = [layer for layer in trained.modules() if isinstance(layer, nn.Linear)][-1]
+    last.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    trained(images)
+    assert torch.equal(network.backbone(images), seen[0])
+    assert torch.equal(network(images), network.head(seen[0]))
+    assert network(images).shape == (2, 4)
+
+
+def test_a_body_without_a_head_gets_one() -> None:
+    body = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU())
+    network = WithHead(body, out_features=2, num_features=3)
+    inputs = torch.randn(5, 2, 2)
+    assert torch.equal(network(inputs), network.head(body(inputs)))
+    told = WithHead(WithSize(body), out_features=2)
+    assert told.head.in_features == 3
+    kept = WithHead(WithSize(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), num_classes=0), out_features=2)
+    assert kept(inputs).shape == (5, 2)
+
+
+class WithSize(nn.Sequential):
+    """Tells its size as networks of timm do."""
+
+    num_features = 3
+
+    def __init__(self, body: nn.Module, num_classes: int = 10) -> None:
+        super().__init__(body)
+        self.num_classes = num_classes
+
+
+def test_a_body_that_does_not_tell_its_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="`num_features` must be given: SqueezeNet ends in AdaptiveAvgPool2d"):
+        WithHead(squeezenet1_0(), out_features=2)

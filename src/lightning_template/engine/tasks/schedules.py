@@ -130,6 +130,8 @@ def after_warmup(factory: LRSchedulerCallable, number: int, place: Place) -> LRS
     made = build_schedule(factory, replace(place, num_steps=None if rest is None else max(1, rest)))
     if isinstance(made, ReduceLROnPlateau):
         return made
+    if number == 0:  # of epochs, which have no end
+        raise ValueError("`Warmup` before a schedule by epoch needs a loader with a length: let it move by step")
     return SequentialLR(place.optimizer, [ConstantLR(place.optimizer, 1.0), made], [number])
 
 
