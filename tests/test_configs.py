@@ -12,7 +12,8 @@ import yaml
 
 from conftest import NUM_TEST, ROOT, Command
 
-EXPERIMENTS = sorted((ROOT / "configs").glob("fashion_mnist/*.yaml")) + sorted((ROOT / "configs").glob("line/*.yaml"))
+FOLDERS = ("fashion_mnist", "line", "shapes", "sequences")
+EXPERIMENTS = [path for folder in FOLDERS for path in sorted((ROOT / "configs" / folder).glob("*.yaml"))]
 OVERLAYS = sorted((ROOT / "configs").glob("hardware/*.yaml")) + sorted((ROOT / "configs").glob("debug/*.yaml"))
 QUICK = [
     "--trainer.max_epochs=1",
@@ -22,6 +23,7 @@ QUICK = [
 ]
 SAME_SYSTEM = ("mlp_other_start.yaml", "mlp_relu_output.yaml", "mlp_batch_norm.yaml", "l1_momentum.yaml", "adam.yaml")
 """Experiments that differ from another one in values alone: the slow suite trains them."""
+SLOW = (*SAME_SYSTEM, "autoencoder.yaml", "multilabel.yaml", "pairs.yaml", "segmentation.yaml")
 
 
 def name(path: Path) -> str:
@@ -29,12 +31,31 @@ def name(path: Path) -> str:
 
 
 def data_of(path: Path, fashion_mnist: Path) -> list[str]:
-    return ["--data.data_dir", str(fashion_mnist)] if path.parent.name == "fashion_mnist" else []
+    if path.parent.name == "line":
+        return []
+    is_made_up = path.parent.name in ("shapes", "sequences")
+    return ["--data.num_samples=80"] if is_made_up else ["--data.data_dir", str(fashion_mnist)]
+
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+def score(path: Path, rows: list[dict[str, str]]) -> tuple[str, float]:
+    """Return a test metric of a ready kind of task, computed from the table of predictions."""
+    if path.name == "multilabel.yaml":
+        names = ("circle", "square", "cross")
+        right = [all(row[f"prediction_{name}"] == row[f"target_{name}"] for name in names) for row in rows]
+        return "exact_match", sum(right) / len(rows)
+    if path.name == "autoencoder.yaml":
+        return "mse", sum(float(row["error"]) for row in rows) / len(rows)
+    pairs = [pair for row in rows for pair in zip(words(row["prediction"]), words(row["target"]), strict=True)]
+    return "accuracy", sum(found == true for found, true in pairs) / len(pairs)
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SAME_SYSTEM)) for path in EXPERIMENTS],
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in EXPERIMENTS],
     ids=name,
 )
 def test_fit_test_and_predict(path: Path, command: Command, fashion_mnist: Path) -> None:
@@ -54,6 +75,12 @@ def test_fit_test_and_predict(path: Path, command: Command, fashion_mnist: Path)
         assert [int(row["target"]) for row in rows] == [number % 10 for number in range(NUM_TEST)]
         right = sum(row["prediction"] == row["target"] for row in rows)
         assert metrics["test"]["test/accuracy"] == pytest.approx(right / NUM_TEST)
+    elif path.name == "pairs.yaml":
+        assert [len(row) for row in rows] == [1 + 32] * 20
+    elif path.parent.name in ("shapes", "sequences"):
+        assert len(rows) == 20
+        metric, value = score(path, rows)
+        assert metrics["test"][f"test/{metric}"] == pytest.approx(value, rel=1e-4)
     else:
         errors = [abs(float(row["value"]) - float(row["target"])) for row in rows]
         assert len(errors) == 100

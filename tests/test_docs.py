@@ -21,7 +21,7 @@ from conftest import ROOT, Command
 from lightning_template import callbacks
 from lightning_template.callbacks import Executions
 from lightning_template.datamodules import ImageFolderDataModule, InMemoryDataModule, TableDataModule
-from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
+from lightning_template.engine.cli.commands.task_kinds import DATA, KINDS
 from lightning_template.engine.cli.options import NAMED_CALLBACKS
 from lightning_template.engine.files.image_files import MAX_PIXELS
 from lightning_template.engine.libraries.lightning_trainer import KNOWN_VERSION
@@ -92,7 +92,7 @@ def made_short(line: str, data_dir: Path) -> list[str]:
     words = shlex.split(line.replace("../flowers", "elsewhere"))
     if words[0] not in ("fit", "test", "predict", "check") or "--help" in words or "--input" in words:
         return words
-    if re.search("fashion_mnist|autoencoder", line):
+    if "fashion_mnist" in line:
         words += ["--data.data_dir", str(data_dir)]
     if "shapes" in line:
         words += ["--data.num_samples=400"]
@@ -345,6 +345,9 @@ def test_tables_name_what_there_is() -> None:
     assert set(re.findall(r"`(\w+)`", section("docs/checks.md", "| group |", "\n\n"))) == set(CHECKS)
     assert set(re.findall(r"`([\w-]+)`", section("docs/tasks.md", "| `--kind` |", "\n"))) == {*KINDS}
     assert set(re.findall(r"`([\w-]+)`", section("docs/tasks.md", "| `--data` |", ":"))) == {*DATA}
+    for kind, about in KINDS.items():
+        _, _, _, data, *_ = section("docs/kinds.md", f"| `{kind}` |", "\n").split("|")
+        assert (set(re.findall(r"`([\w-]+)`", data)) or {*DATA}) == set(about.data), kind
     rows = section("docs/data.md", "| `--data` |", "\n\n")
     assert set(re.findall(r"^\| `([\w-]+)` \|", rows, re.MULTILINE)) == {*DATA}
 

@@ -69,6 +69,11 @@ class TensorsDataModule(NormalizedDataModule):
         """Number of values to predict for each sample, once the data are loaded; 0 for classification."""
         return self.arrays.num_targets if self.arrays is not None else 0
 
+    @property
+    def num_tokens(self) -> int:
+        """Number of different tokens if inputs are whole numbers, once the data are loaded; otherwise 0."""
+        return self.arrays.num_tokens if self.arrays is not None else 0
+
     def load(self) -> tuple[Samples, Samples | None, Samples | None]:
         """Open the file.
 

@@ -83,6 +83,14 @@ class ArraySamples:
         return targets[0].numel() if targets.is_floating_point() else 0
 
     @property
+    def num_tokens(self) -> int:
+        """Number of different tokens, of which the inputs are the numbers; 0 if inputs are other numbers."""
+        tokens = [inputs for inputs, _ in self.parts.values() if isinstance(inputs, Tensor)]
+        if any(inputs.is_floating_point() or inputs.dtype == torch.uint8 for inputs in tokens):
+            return 0
+        return max(int(inputs.max()) for inputs in tokens) + 1
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input."""
         inputs = self.parts["train"][0]

@@ -10,7 +10,7 @@ NAMES = {
     CLASSES: "num_classes n_classes nb_classes num_class n_class",
     LABELS: "num_labels n_labels",
     OUTPUTS: "out_features output_features output_dim output_size out_dim num_outputs n_outputs",
-    TARGETS: "num_targets n_targets",
+    TARGETS: "num_targets n_targets num_labels n_labels",
 }
 """Names of arguments by what they count."""
 ROLES = {name: role for role, names in NAMES.items() for name in names.split()}

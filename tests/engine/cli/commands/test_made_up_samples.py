@@ -47,3 +47,38 @@ def test_numbers_and_a_target_that_depends_on_them(task: str, tmp_path: Path) ->
         assert targets.dtype == np.int64
         assert ((expected > 0) == targets).mean() > 0.95
         assert ends == ["high" if target else "low" for target in targets]
+
+
+def test_labels_of_which_several_may_hold(tmp_path: Path) -> None:
+    write_samples("tensors", tmp_path / "a.npz", "multilabel")
+    write_samples("csv", tmp_path / "a.csv", "multilabel")
+    inputs, targets = np.load(tmp_path / "a.npz").values()
+    assert np.array_equal(targets, inputs[:, :3] > 0)
+    header, *rows = (tmp_path / "a.csv").read_text().splitlines()
+    assert header == "a,b,c,d,red,green,blue"
+    assert [row.split(",")[4:] for row in rows] == targets.astype(str).tolist()
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "target_shape"),
+    [
+        ("segmentation", (160, 1, 16, 16), (160, 16, 16)),
+        ("sequence-labelling", (160, 12), (160, 12)),
+        ("pairs", (160, 2, 4), (160,)),
+    ],
+)
+def test_arrays_for_other_kinds(
+    task: str, shape: tuple[int, ...], target_shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    write_samples("tensors", tmp_path / "a.npz", task)
+    inputs, targets = np.load(tmp_path / "a.npz").values()
+    assert (inputs.shape, targets.shape, targets.dtype) == (shape, target_shape, np.int64)
+    if task == "segmentation":
+        assert np.array_equal(targets, inputs[:, 0] > 0)
+    elif task == "sequence-labelling":
+        assert np.array_equal(targets == -100, inputs == 0)
+        assert np.array_equal(targets == 1, inputs > 5)
+        lengths = (inputs != 0).sum(1)
+        assert all((row[:length] > 0).all() for row, length in zip(inputs, lengths, strict=True))
+    else:
+        assert 0.05 < (inputs[:, 0] - inputs[:, 1]).std() < 0.3

@@ -7,8 +7,9 @@ from lightning_template.engine.cli.commands.new_project import new_project
 from lightning_template.engine.cli.commands.new_task import new_task
 from lightning_template.engine.cli.commands.parser import CommandParser
 from lightning_template.engine.cli.commands.skeleton import Project
-from lightning_template.engine.cli.commands.task_texts import DATA, KINDS
+from lightning_template.engine.cli.commands.task_kinds import DATA, KINDS
 
+DEFAULT_KIND = "classification"
 HELP = f"""\
 usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
        lightning-template new project NAME DIR [--kind KIND] [--data DATA]
@@ -16,7 +17,8 @@ usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
   task       write a task, a datamodule, a configuration and a test, which pass and train as they are
   project    make a small project with one such task, which depends on this package; `upgrade` gives it later versions
 
-  --kind KIND    {", ".join(KINDS)} ({KINDS[0]} if not given)
+  --kind KIND    {", ".join(KINDS)}
+                 ({DEFAULT_KIND} if not given)
   --data DATA    {", ".join(DATA)} ({DATA[0]} if not given)
   --path DIR     project, package or folder to write into; the working directory if not given
 """
@@ -43,7 +45,7 @@ def main(args: Sequence[str]) -> None:
     project.add_argument("name")
     project.add_argument("folder")
     for command in (task, project):
-        command.add_argument("--kind", choices=KINDS, default=KINDS[0])
+        command.add_argument("--kind", choices=KINDS, default=DEFAULT_KIND)
         command.add_argument("--data", choices=DATA, default=DATA[0])
     options = parser.parse_args(args)
     if options.command == "task":

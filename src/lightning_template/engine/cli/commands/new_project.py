@@ -10,7 +10,8 @@ from lightning_template.engine.cli.commands.git import git
 from lightning_template.engine.cli.commands.new_task import next_steps
 from lightning_template.engine.cli.commands.samples import SAMPLES, write_samples
 from lightning_template.engine.cli.commands.skeleton import Project, skeleton
-from lightning_template.engine.cli.commands.task_texts import target_of, task_name
+from lightning_template.engine.cli.commands.task_kinds import KINDS
+from lightning_template.engine.cli.commands.task_texts import task_name
 from lightning_template.engine.cli.commands.wheels import VENDOR, build_wheel
 
 
@@ -64,7 +65,7 @@ def _write(project: Project, target: Path) -> list[str]:
     for name, text in texts.items():
         write_file(target / name, text.encode())
     if project.data in SAMPLES:
-        write_samples(project.data, target / SAMPLES[project.data].format(project.package), target_of(project.kind))
+        write_samples(project.data, target / SAMPLES[project.data].format(project.package), KINDS[project.kind].samples)
     return [*texts, f"{VENDOR}/{wheel.name}"]
 
 

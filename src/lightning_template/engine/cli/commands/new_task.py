@@ -5,7 +5,8 @@ from pathlib import Path
 
 from lightning_template.engine.cli.commands.samples import SAMPLES, write_samples
 from lightning_template.engine.cli.commands.skeleton import place_in_project, read_project
-from lightning_template.engine.cli.commands.task_texts import Place, target_of, task_name, task_texts
+from lightning_template.engine.cli.commands.task_kinds import KINDS
+from lightning_template.engine.cli.commands.task_texts import Place, task_name, task_texts
 from lightning_template.engine.runs.directories import command
 
 
@@ -37,7 +38,7 @@ def new_task(name: str, kind: str, data: str, path: str) -> str:
         (place.top / file).write_text(text, encoding="utf-8")
     lines = [f"wrote      {place.top / file}" for file in texts]
     if data in SAMPLES and not (source := place.top / SAMPLES[data].format(name)).exists():
-        write_samples(data, source, target_of(kind))
+        write_samples(data, source, KINDS[kind].samples)
         lines.append(f"wrote      {source}: made-up samples, put your own there")
     return "\n".join(lines + next_steps(_steps(place))) + "\n"
 

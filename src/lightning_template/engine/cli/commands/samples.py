@@ -14,13 +14,14 @@ SAMPLES = {"csv": "data/{}.csv", "tensors": "data/{}.npz", "image-folder": "data
 
 
 def write_samples(kind: str, path: Path, task: str) -> None:
-    """Write samples: of four numbers and a target that depends on them, or images of circles and squares.
+    """Write samples: mostly of four numbers and a target that depends on them, or images of circles and squares.
 
     Args:
         kind: One of `SAMPLES`: a CSV file with the columns `a`, `b`, `c`, `d` and `target`; a file of the arrays
             `inputs` `(N, 4)` and `targets` `(N,)`; or colour images 32 x 32 as PNG files in a folder for each class.
         path: File or folder to make.
-        task: Whether targets are classes, by `classification`, or numbers, by `regression`. Images have classes.
+        task: What targets are: classes by `classification`, numbers by `regression`, three of 0 or 1 by `multilabel`.
+            `segmentation`, `sequence-labelling` and `pairs` have inputs that suit these tasks. Images have classes.
     """
     import numpy as np
 
@@ -29,15 +30,40 @@ def write_samples(kind: str, path: Path, task: str) -> None:
     if kind == "image-folder":
         _write_images(path, generator)
         return
+    if task in ("segmentation", "sequence-labelling", "pairs"):
+        inputs, targets = _arrays(task, generator)
+        np.savez(path, inputs=inputs, targets=targets)
+        return
     inputs = generator.standard_normal((NUM_SAMPLES, 4)).astype(np.float32)
     numbers = generator.normal(inputs @ [1, -2, 0.5, 0], 0.1).astype(np.float32)
     is_high = numbers > 0
+    columns = "red,green,blue" if task == "multilabel" else "target"
+    targets = numbers
+    if task != "regression":
+        targets = (inputs[:, :3] > 0 if task == "multilabel" else is_high).astype(np.int64)
     if kind == "tensors":
-        np.savez(path, inputs=inputs, targets=is_high.astype(np.int64) if task == "classification" else numbers)
+        np.savez(path, inputs=inputs, targets=targets)
         return
-    targets = np.where(is_high, "high", "low") if task == "classification" else numbers.round(4)
-    rows = [",".join([*(f"{value:.4f}" for value in row), str(end)]) for row, end in zip(inputs, targets, strict=True)]
-    path.write_text("\n".join(["a,b,c,d,target", *rows]) + "\n")
+    if task == "classification":
+        targets = np.where(is_high, "high", "low")
+    ends = [",".join(map(str, row)) for row in targets.reshape(NUM_SAMPLES, -1).tolist()]
+    rows = [",".join([*(f"{value:.4f}" for value in row), end]) for row, end in zip(inputs, ends, strict=True)]
+    path.write_text("\n".join([f"a,b,c,d,{columns}", *rows]) + "\n")
+
+
+def _arrays(task: str, generator: "np.random.Generator") -> "tuple[np.ndarray, np.ndarray]":
+    """Return inputs and targets: a class for each pixel, for each of up to 12 tokens, or two views of each sample."""
+    import numpy as np
+
+    if task == "segmentation":
+        inputs = generator.standard_normal((NUM_SAMPLES, 1, 16, 16)).astype(np.float32)
+        return inputs, (inputs[:, 0] > 0).astype(np.int64)
+    if task == "sequence-labelling":
+        tokens = -np.sort(-generator.integers(0, 10, (NUM_SAMPLES, 12)))  # 0, which fills up, comes last
+        return tokens, np.where(tokens == 0, -100, tokens > 5)
+    samples = generator.standard_normal((NUM_SAMPLES, 1, 4))
+    views = samples + 0.1 * generator.standard_normal((NUM_SAMPLES, 2, 4))
+    return views.astype(np.float32), np.arange(NUM_SAMPLES) % 2
 
 
 def _write_images(folder: Path, generator: "np.random.Generator") -> None:

@@ -6,9 +6,8 @@ from string import Template
 from typing import NamedTuple
 
 from lightning_template.engine.cli.commands.locks import project_lock
+from lightning_template.engine.cli.commands.task_kinds import DATA, KINDS
 from lightning_template.engine.cli.commands.task_texts import (
-    DATA,
-    KINDS,
     Place,
     read_template,
     snake_case,

@@ -8,13 +8,19 @@ from string import Template
 from typing import NamedTuple
 
 from lightning_template.engine.cli.commands.samples import SAMPLES
+from lightning_template.engine.cli.commands.task_kinds import KINDS, check_pair
 
-KINDS = ("classification", "regression", "custom")
-"""Kinds of task: the two shipped ones, and one that defines loss, metrics and predictions itself."""
-DATA = ("custom", *SAMPLES)
-"""Sources of data: made up in code, or files."""
 MAX_LENGTH = 24
 """Longest name of a task; lines stay short enough."""
+
+
+VIEW_SHAPE = '''
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one view, once the data are loaded."""
+        return super().input_shape[1:]'''
+"""What a datamodule of arrays tells of pairs."""
 
 
 class Place(NamedTuple):
@@ -60,8 +66,7 @@ def task_name(name: str, kind: str, data: str) -> str:
     name = snake_case(name)
     if len(name) > MAX_LENGTH:
         raise ValueError(f"a task's name must be of {MAX_LENGTH} characters at most, got {name}")
-    if data == "image-folder" and kind != "classification":
-        raise ValueError(f"--data image-folder has a class for each image: it needs --kind classification, got {kind}")
+    check_pair(kind, data)
     return name
 
 
@@ -82,11 +87,6 @@ def task_texts(name: str, kind: str, data: str, place: Place) -> dict[Path, str]
 def read_template(name: str) -> str:
     """Return the text of a template."""
     return (files(__package__) / "templates" / f"{name}.txt").read_text(encoding="utf-8")
-
-
-def target_of(kind: str) -> str:
-    """Return the kind of targets that made-up data have for a task."""
-    return "classification" if kind == "classification" else "regression"
 
 
 def _names(name: str, place: Place) -> dict[str, str]:
@@ -119,25 +119,24 @@ def _sample(kind: str, data: str) -> dict[str, str]:
     skip = f"""
         if not Path(vars(make_datamodule()).get("{source}", TOP)).exists():
             pytest.skip("the data are not on this machine")"""
-    words, targets = {
-        "classification": ("classes, whether their sum is positive", "(inputs.sum(dim=1) > 0).long()"),
-        "regression": ("targets `(1,)`, their squared length", "inputs.square().sum(dim=1, keepdim=True)"),
-    }[target_of(kind)]
+    made_up = KINDS[kind].made_up
     return {
-        "task": target_of(kind),
+        "csv": KINDS[kind].csv,
+        "tensors": KINDS[kind].tensors,
+        "view_shape": VIEW_SHAPE if kind == "pairs" else "",
         "skip": skip if data in SAMPLES else "",
-        "target_words": words,
-        "targets": targets,
+        "input_words": made_up.words,
+        "sizes": "\n    ".join(f"{name} = {value}" for name, value in made_up.sizes.items()),
+        "inputs": made_up.inputs,
+        "target_words": made_up.target_words,
+        "targets": made_up.targets,
     }
 
 
 def _network(kind: str, data: str) -> dict[str, str]:
-    is_of_images = data == "image-folder"
-    options = "channels: [16, 32]" if is_of_images else "hidden_features: [32]"
-    return {
-        "network_class": "ConvNet" if is_of_images else "MLP",
-        "network_options": options + (", out_features: 2" if kind == "custom" else ""),  # the data tell the others
-    }
+    network = KINDS[kind].image_network if data == "image-folder" else KINDS[kind].network
+    name, options = network.split(" ", 1)
+    return {"network_class": name, "network_options": options}
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
