@@ -289,6 +289,7 @@ class PlainData(LightningDataModule):
 
 def test_modules_of_others() -> None:
     run = Run(Plain(), PlainData())
+    assert repr(run) == "Run(task=Plain, data=PlainData)"
     assert run.predict().column_names == ["index", "dataloader", "score_0", "score_1"]
     assert len(run.predict()) == 6
     assert run.predict(torch.ones(2, 3))["score_1"].to_pylist() == run.predict()["score_1"].to_pylist()[:2]

@@ -42,6 +42,10 @@ class Run:
     def __iter__(self) -> Iterator[Any]:
         return iter((self.task, self.data))
 
+    def __repr__(self) -> str:
+        where = f", directory={str(self.directory)!r}" if self.directory is not None else ""
+        return f"Run(task={type(self.task).__name__}, data={type(self._data).__name__}{where})"
+
     @cached_property
     def data(self) -> Any:
         """Data module, ready to serve all its parts if it is of a run directory."""
