@@ -9,6 +9,9 @@ nothing else.
 import logging
 import math
 import time
+from typing import Any
+
+from torch.utils.data import IterableDataset
 
 from lightning_template.engine.libraries.lightning_loops import DataFetcher, hands_over_iterator, next_validation_time
 from lightning_template.engine.loops.resumable import EpochLoop
@@ -71,6 +74,8 @@ class ExecutionLoop(EpochLoop):
             reasons.append("manual optimization")
         if trainer.num_training_batches == math.inf:
             reasons.append("a loader without length")
+        elif any(_is_stream(loader) for loader in data_fetcher.combined_loader.flattened):
+            reasons.append("a stream, whose length may be wrong")  # an epoch that ends early would lack its last log
         if reasons and not self._is_announced and trainer.is_global_zero:
             self._is_announced = True
             steps = self.steps_per_execution
@@ -102,6 +107,10 @@ class ExecutionLoop(EpochLoop):
         deadline = time.monotonic() + MAX_SECONDS if self.trainer.world_size == 1 else math.inf
         validation = next_validation_time(self.trainer)
         return deadline if validation is None else min(deadline, validation)
+
+
+def _is_stream(loader: Any) -> bool:
+    return isinstance(getattr(loader, "dataset", None), IterableDataset)
 
 
 def _steps_left(count: int, interval: float) -> float:
