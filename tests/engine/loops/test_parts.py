@@ -1,6 +1,7 @@
 """The parts of an execution, one by one: how long it may be, where its batches come from, and who decides."""
 
 import math
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from lightning.pytorch.profilers import PassThroughProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import nn
 from torch.optim import LBFGS, SGD
+from torch.utils.data import IterableDataset
 
 from lightning_template.engine.libraries import lightning_loops
 from lightning_template.engine.loops import execution, watchers
@@ -92,6 +94,14 @@ def test_the_clock_allows_half_a_second(fields: Any, expected: float, monkeypatc
     assert loop_of(trainer_of(**fields))._deadline() == expected
 
 
+class Stream(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(2))
+
+    def __len__(self) -> int:
+        return 3
+
+
 class Watching(Callback):
     def on_train_batch_end(self, *_: Any) -> None:
         """See each step."""
@@ -104,13 +114,15 @@ class Watching(Callback):
         ({"profiler": SimpleProfiler()}, ["SimpleProfiler"]),
         ({"callbacks": [Watching()], "num_training_batches": math.inf}, ["Watching", "a loader without length"]),
         ({"lightning_module": SimpleNamespace(automatic_optimization=False)}, ["manual optimization"]),
+        ({"loaders": [SimpleNamespace(dataset=Stream())]}, ["a stream, whose length may be wrong"]),
     ],
 )
 def test_who_has_to_see_each_step_is_said_once(
     fields: Any, reasons: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "lightning_template")
-    loop, fetcher = loop_of(trainer_of(**fields)), SimpleNamespace()
+    loaders = fields.get("loaders", [SimpleNamespace(dataset=[1]), [2]])
+    loop, fetcher = loop_of(trainer_of(**fields)), SimpleNamespace(combined_loader=SimpleNamespace(flattened=loaders))
     loop.trainer.is_global_zero = False
     assert loop._is_watched(fetcher) == bool(reasons)
     assert caplog.messages == []  # the first rank speaks for all
@@ -120,6 +132,7 @@ def test_who_has_to_see_each_step_is_said_once(
     said = [f"one step per execution instead of 100, because of {', '.join(reasons)}"]
     assert caplog.messages == (said if reasons else [])
     iterates = _DataLoaderIterDataFetcher.__new__(_DataLoaderIterDataFetcher)
+    iterates._combined_loader = fetcher.combined_loader
     assert loop._is_watched(iterates)
 
 
