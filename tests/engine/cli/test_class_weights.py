@@ -58,7 +58,8 @@ def write(loss: str, data: str = "Rows", **arguments: Any) -> str:
     config = {
         "model": {"class_path": f"lightning_template.tasks.{task}", "init_args": model},
         "data": {"class_path": f"weighted.{data}", "init_args": {"batch_size": 8}},
-        "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1},
+        "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1, "enable_model_summary": False},
+        "callbacks": dict.fromkeys(("dashboard", "figures", "monitor", "progress_bar", "executions")),
     }
     Path("weights.yaml").write_text(yaml.safe_dump(config))
     return "weights.yaml"

@@ -18,7 +18,7 @@ NETS = """
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning_template.datamodules import InMemoryDataModule
 from lightning_template.tasks import ClassificationTask
 
@@ -52,6 +52,17 @@ class Wrapped(nn.Module):
         self.network = network
     def forward(self, inputs):
         return self.network(inputs)
+
+class Lit(LightningModule):
+    def __init__(self, in_features: int, num_classes: int):
+        super().__init__()
+        self.network = Net(in_features, num_classes)
+    def training_step(self, batch, batch_idx):
+        return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx))
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 class Pair(nn.Module):
     def __init__(self, encoder: nn.Module, head: nn.Module):
@@ -98,6 +109,11 @@ class Plain(LightningDataModule):
         return DataLoader(self.data, 2)
 """
 
+QUICK: dict[str, Any] = {
+    "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1, "enable_model_summary": False},
+    "callbacks": dict.fromkeys(("dashboard", "figures", "monitor", "progress_bar", "executions")),
+}
+
 
 @pytest.fixture
 def nets(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +130,7 @@ def write(
     config = {
         "model": {"class_path": task, "init_args": arguments | {"optimizer": {"class_path": "torch.optim.SGD"}}},
         "data": {"class_path": data, "init_args": {"batch_size": 8}} if data != "nets.Plain" else {"class_path": data},
-        "trainer": {"max_epochs": 1, "accelerator": "cpu", "log_every_n_steps": 1},
+        **QUICK,
     }
     Path("sized.yaml").write_text(yaml.safe_dump(config))
     return Path("sized.yaml")
@@ -193,7 +209,7 @@ def write_images(folder: Path, size: tuple[int, int]) -> None:
         (named("lightning_template.networks.WithInputChannels", network="torchvision.models.resnet18"), None, (3,)),
         (named("torchvision.models.resnet18", num_classes=7), (64, 3, 7, 7), (7,)),
         (named("lightning_template.networks.ConvNet", channels=[4]), (4, 3, 3, 3), (3,)),
-        (named("torchvision.models.vit_b_16", image_size=32), None, (3,)),
+        pytest.param(named("torchvision.models.vit_b_16", image_size=32), None, (3,), marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -231,7 +247,7 @@ def test_what_nobody_knows_is_one_line(network: Any, option: str, command: Comma
 
 
 @pytest.mark.usefixtures("nets")
-@pytest.mark.parametrize("data", ["Rows", "RandomRows", "Plain"])
+@pytest.mark.parametrize("data", ["Rows", "RandomRows", pytest.param("Plain", marks=pytest.mark.slow)])
 def test_a_run_is_the_same_whether_a_size_is_given_or_not(data: str, command: Command) -> None:
     nets: Any = import_module("nets")
 
@@ -308,3 +324,15 @@ def test_the_printed_configuration_can_be_used(command: Command) -> None:
     Path("printed.yaml").write_text(printed.out)
     assert yaml.safe_load(printed.out)["model"]["init_args"]["network"]["init_args"]["in_features"] is None
     assert network_of("printed.yaml").layers[0].in_features == 13
+
+
+@pytest.mark.usefixtures("nets")
+def test_sizes_of_a_foreign_module(command: Command) -> None:
+    Path("lit.yaml").write_text(yaml.safe_dump({"model": "nets.Lit", "data": "nets.Plain", **QUICK}))
+    result = command("fit", "--config", "lit.yaml")
+    assert result.status == 0, result.err
+    saved = yaml.safe_load(Path("lightning_logs/lit/version_0/config.yaml").read_text())
+    assert saved["model"]["init_args"] == {"in_features": 13, "num_classes": 3}
+    result = command("fit", "--config", "lit.yaml", "--model.in_features=4")
+    assert result.status == 1
+    assert "the data have 13 inputs, `model.in_features` is 4" in result.err

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import yaml
@@ -13,6 +13,7 @@ from lightning_template.engine.cli.construction import Construction
 from lightning_template.engine.cli.fill_sizes import contradictions, fill_sizes
 from lightning_template.engine.libraries.lightning_cli import CommandLineWins
 from lightning_template.engine.process.errors import shorten
+from lightning_template.engine.tasks import TaskModule
 
 
 class SizedCLI(CommandLineWins):
@@ -59,6 +60,16 @@ class SizedCLI(CommandLineWins):
     def contradictions(self, data: LightningDataModule, failed: bool) -> str:
         """Return which sizes that were given contradict the data, once a batch failed, or for certain."""
         return contradictions(self.given.model, data, failed)
+
+    def explain(self, error: Exception) -> None:
+        """Add sizes that contradict the data to an error of a module that could not be rehearsed."""
+        if isinstance(self.model, TaskModule) or self.datamodule is None:
+            return
+        with suppress(Exception):  # of a user's data: the error itself says what failed
+            if isinstance(error, RuntimeError | ValueError | IndexError) and (
+                found := self.contradictions(self.datamodule, failed=True)
+            ):
+                error.add_note(found)
 
     def _make_data(self) -> LightningDataModule:
         self._dump()  # datamodules save their part of it as hyper-parameters

@@ -198,6 +198,7 @@ class TemplateCLI(SizedCLI):
         except Exception as error:
             if self.run_directory.gone is not None:  # who writes there fails in many ways, such as TensorBoard's logger
                 raise self.run_directory.gone from error
+            self.explain(error)
             raise
 
     def _check_changes(self) -> None:
