@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from jsonargparse import dict_to_namespace
 
 from conftest import ROOT, Command
+from lightning_template.datamodules import FashionMNISTDataModule
+from lightning_template.engine.cli.fill_sizes import fill_sizes
 from lightning_template.engine.sizes import DataSizes
 from lightning_template.load import load_config
 
@@ -208,6 +211,14 @@ def write_images(folder: Path, size: tuple[int, int]) -> None:
         ("torchvision.models.resnet18", (64, 3, 7, 7), (3,)),
         (named("lightning_template.networks.WithInputChannels", network="torchvision.models.resnet18"), None, (3,)),
         (named("torchvision.models.resnet18", num_classes=7), (64, 3, 7, 7), (7,)),
+        (
+            named(
+                "lightning_template.networks.WithHead",
+                backbone=named("lightning_template.networks.WithInputChannels", network="torchvision.models.resnet18"),
+            ),
+            (64, 3, 7, 7),
+            (3,),
+        ),
         (named("lightning_template.networks.ConvNet", channels=[4]), (4, 3, 3, 3), (3,)),
         pytest.param(named("torchvision.models.vit_b_16", image_size=32), None, (3,), marks=pytest.mark.slow),
     ],
@@ -316,6 +327,25 @@ def test_a_wrong_size_is_one_line_that_names_both(
 def test_what_runs_is_not_refused(network: Any, task: str, arguments: dict[str, Any], command: Command) -> None:
     result = command("fit", "--config", write(network, task=task, **arguments))
     assert result.status == 0, result.err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, (10, 1000)), ({"out_features": 4}, (4, 1000)), ({"weights": "DEFAULT"}, (10, 1000))],
+)
+def test_the_last_word_is_the_wrappers(given: dict[str, Any], expected: tuple[int, int]) -> None:
+    inner = {"class_path": "torchvision.models.resnet18", "init_args": {"num_classes": 1000, "weights": None}}
+    if "weights" in given:
+        inner["init_args"] |= given
+        given = {}
+    head = {"out_features": None, "backbone": inner} | given
+    model = {"network": {"class_path": "lightning_template.networks.WithHead", "init_args": head}, "num_classes": None}
+    config = dict_to_namespace(
+        {"model": {"class_path": "lightning_template.tasks.ClassificationTask", "init_args": model}}
+    )
+    fill_sizes(config, FashionMNISTDataModule)
+    network = config.model.init_args.network
+    assert (network.init_args.out_features, network.init_args.backbone.init_args.num_classes) == expected
 
 
 @pytest.mark.usefixtures("nets")

@@ -11,7 +11,7 @@ from torch import nn
 from torchmetrics import Metric
 
 from lightning_template.engine.cli.parser import makes_anything, makes_module, signature
-from lightning_template.engine.sizes import CLASSES, IMAGENET, ROLES, TOKENS
+from lightning_template.engine.sizes import CLASSES, IMAGENET, OUTPUTS, ROLES, TOKENS
 
 PRETRAINED = ("weights", "pretrained")
 """Arguments with which a network has as many classes as its weights."""
@@ -84,7 +84,8 @@ def size_options(model: Namespace) -> list[SizeOption]:
         ((part, key),) = networks
         options = [option for option in sizes_of(part, key) if ROLES.get(option.name) not in taken]
         found += options
-        taken |= {ROLES[option.name] for option in options if option.name in ROLES}
+        roles = {ROLES[option.name] for option in options if option.name in ROLES}
+        taken |= roles | ({CLASSES, OUTPUTS} if roles & {CLASSES, OUTPUTS} else set())
 
 
 def loss_parts(model: Namespace) -> list[tuple[Namespace, str]]:
