@@ -15,6 +15,7 @@ from test_table import make
 
 from array_data import PLAIN_MLP
 from conftest import Command
+from lightning_template.load import load_run
 from lightning_template.networks import CategoryMLP
 
 PLAIN = {"normalize": False, "val_fraction": 0.0, "test_fraction": 0.0}
@@ -217,7 +218,9 @@ def test_a_fit_with_indices(command: Command, workspace: Path) -> None:
         *("--data.categories=index", "--data.missing=median"),
         *("--model=lightning_template.tasks.ClassificationTask", "--model.num_classes=2"),
         *("--model.loss=torch.nn.CrossEntropyLoss", "--model.network=lightning_template.networks.CategoryMLP"),
-        *("--model.network.cardinalities=[3,4]", "--model.network.in_features=3", "--model.network.out_features=2"),
         *PLAIN_MLP[1:],
     )
     assert fitted.status == 0, fitted.err
+    network = load_run("lightning_logs/default/version_0").task.network
+    assert [embedding.num_embeddings for embedding in network.embeddings] == [3, 4]
+    assert network.num_numbers == 1

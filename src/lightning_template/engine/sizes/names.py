@@ -2,6 +2,7 @@
 
 INPUTS, CHANNELS, PIXELS, TOKENS = "inputs", "channels", "pixels", "tokens"
 CLASSES, LABELS, OUTPUTS, TARGETS = "classes", "labels", "outputs", "targets"
+CARDINALITIES = "cardinalities"
 NAMES = {
     INPUTS: "in_features input_features input_dim input_size in_dim num_features n_features num_inputs n_inputs",
     CHANNELS: "in_channels in_chans input_channels num_channels n_channels",
@@ -11,6 +12,7 @@ NAMES = {
     LABELS: "num_labels n_labels",
     OUTPUTS: "out_features output_features output_dim output_size out_dim num_outputs n_outputs",
     TARGETS: "num_targets n_targets num_labels n_labels",
+    CARDINALITIES: "cardinalities",
 }
 """Names of arguments by what they count."""
 ROLES = {name: role for role, names in NAMES.items() for name in names.split()}

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning_template.engine.sizes.data_sizes import DataSizes
 from lightning_template.engine.sizes.names import (
+    CARDINALITIES,
     CHANNELS,
     CLASSES,
     INPUTS,
@@ -46,7 +47,7 @@ class SizeValues:
             return self._outputs()
         if role == TOKENS:
             return next(filter(None, map(self.sizes.get, (name, *NAMES[TOKENS].split()))), None)
-        if role is None:
+        if role in (None, CARDINALITIES):
             return self.sizes.get(name)
         shape = self.sizes.get("input_shape")
         return _of_shape(role, name, shape) if isinstance(shape, tuple) else None
