@@ -105,6 +105,13 @@ def test_an_optimizer(optimizer: Any, lr: float, momentum: float) -> None:
     assert (group["lr"], group["momentum"]) == (lr, momentum)
 
 
+def test_arguments_come_after_a_function_on_the_command_line(command: Command) -> None:
+    Path("a.yaml").write_text(yaml.safe_dump(config()))
+    options = ("--model.optimizer", "functions.sgd", "--model.optimizer.lr", "0.125", "--print_config")
+    printed = yaml.safe_load(command("fit", "--config", "a.yaml", *options).out)
+    assert printed["model"]["init_args"]["optimizer"] == of("functions.sgd", lr=0.125, momentum=0.5)
+
+
 def test_a_schedule_and_its_length(command: Command) -> None:
     Path("a.yaml").write_text(yaml.safe_dump(config(lr_scheduler=of("functions.falling", power=2))))
     options = ("--trainer.max_epochs=4", "--callbacks.figures=null")

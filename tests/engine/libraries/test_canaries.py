@@ -306,6 +306,17 @@ def parsed(kind: Any, **arguments: Any) -> Any:
     return parser.instantiate(config).a
 
 
+def parsed_one_by_one() -> Any:
+    """Return what a parser makes of a function whose arguments come after it."""
+    parser = jsonargparse_private.SignatureParser(exit_on_error=False)
+    parser.add_argument("--a", type=Callable[[int], nn.Module])
+    try:
+        config = parser.parse_args([f"--a={__name__}.make", "--a.bias=false"])
+    except ArgumentError:
+        return nn.Linear(1, 1)
+    return parser.instantiate(config).a(1)
+
+
 def extends_schedules() -> bool:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)
     parts: Any = [LambdaLR(optimizer, lambda step: 0.5**step) for _ in range(2)]
@@ -501,6 +512,7 @@ OTHERS = [
             "is_subclass_or_implements_protocol": lambda: isinstance(parsed(nn.Module, size=1), nn.Linear),
             "function_returns_subclass": lambda: parsed(Callable[[int], nn.Module]) is make,
             "adapt_partial_callable_class": lambda: parsed(Callable[[int], nn.Module], bias=False)(1).bias is None,
+            "subclass_spec_as_namespace": lambda: parsed_one_by_one().bias is None,
             "adapt_class_type": lambda: parsed(nn.Module, size=1, bias=False).bias is None,
         }.items()
     ),

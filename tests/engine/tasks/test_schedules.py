@@ -264,5 +264,7 @@ def test_a_module_from_elsewhere_makes_composed_schedules_too() -> None:
     schedule: LRScheduler = make_schedule(SEQUENTIAL, optimizer, schedulers=parts, milestones=[5])
     assert [part.state_dict()["last_epoch"] for part in vars(schedule)["_schedulers"]] == [0, -1]
     assert vars(vars(schedule)["_schedulers"][0])["total_iters"] == 5  # torch's default
+    with pytest.raises(ValueError, match="`T_max` of CosineAnnealingLR must be given: only a task of this package"):
+        make_schedule(CosineAnnealingLR, optimizer, T_max=None)
     chained = make_schedule(CHAINED, optimizer, schedulers=parts)
     assert vars(chained)["optimizer"] is optimizer

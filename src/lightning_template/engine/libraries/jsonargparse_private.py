@@ -17,6 +17,7 @@ FROM_JSONARGPARSE = {
         "adapt_partial_callable_class",
         "function_returns_subclass",
         "is_subclass_or_implements_protocol",
+        "subclass_spec_as_namespace",
     )
 }
 """Functions of jsonargparse that `accept_functions` replaces."""
@@ -78,6 +79,7 @@ def accept_functions() -> None:
         adapt_partial_callable_class,
         function_returns_subclass,
         is_subclass_or_implements_protocol,
+        subclass_spec_as_namespace,
     ):
         setattr(TYPEHINTS, replacement.__name__, replacement)
 
@@ -92,6 +94,13 @@ def function_returns_subclass(function: Any, subclass_types: Any, logger: Any) -
     return _is_open(_returned(function)) or FROM_JSONARGPARSE["function_returns_subclass"](
         function, subclass_types, logger
     )
+
+
+def subclass_spec_as_namespace(val: Any, prev_val: Any = None) -> Any:
+    """Return a class or function with arguments, of which one may be given after it, as on the command line."""
+    if inspect.isroutine(prev_val):
+        prev_val = _namespace({"class_path": TYPEHINTS.get_import_path(prev_val)})
+    return FROM_JSONARGPARSE["subclass_spec_as_namespace"](val, prev_val)
 
 
 def adapt_partial_callable_class(callable_type: Any, subclass_spec: Any) -> Any:

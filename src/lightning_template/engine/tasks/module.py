@@ -87,7 +87,7 @@ class TaskModule(LightningModule, ABC):
         """Return what is neither attribute nor module: the network's `backbone`, which Lightning's callback needs."""
         if name != "backbone":
             return super().__getattr__(name)
-        network = super().__getattr__("network")
+        network: Any = super().__getattr__("network")
         if not hasattr(network, name):
             raise NoBackboneError(f"{type(network).__name__} has no `backbone`: put it into networks.WithHead")
         return network.backbone

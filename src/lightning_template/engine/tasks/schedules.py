@@ -85,8 +85,15 @@ def make_schedule(target: Factory, *args: Any, **given: Any) -> LRScheduler:
         target: Class or function.
         *args: The optimizer.
         **given: Keywords. Lengths that are None are left out; functions in `schedulers` are called with the optimizer.
+
+    Raises:
+        ValueError: If a length is needed that is None.
     """
-    given = {name: value for name, value in given.items() if value is not None or not may_be_left_out(target, name)}
+    left_out = [name for name, value in given.items() if value is None and may_be_left_out(target, name)]
+    for name in left_out:
+        if name in (known := parameters_of(target)) and known[name].default is inspect.Parameter.empty:
+            raise ValueError(f"`{name}` of {target.__name__} must be given: only a task of this package fills it in")
+    given = {name: value for name, value in given.items() if name not in left_out}
     if "schedulers" in given:
         given["schedulers"] = [part if hasattr(part, "step") else part(*args) for part in given["schedulers"]]
     if args and "optimizer" in parameters_of(target):  # torch's `ChainedScheduler` takes it last
