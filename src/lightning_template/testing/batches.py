@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_template.engine.libraries.torch_private import tree_map
 from lightning_template.engine.nests import attributes_of
+from lightning_template.engine.tasks import TaskModule
 from lightning_template.testing.exceptions import CheckSkipped
 
 TARGETS = {"y", "label", "labels", "target", "targets"}
@@ -115,7 +116,13 @@ def replaced(batch: Any, part: Tensor, by: Tensor) -> Any:
 
 
 def forward_arguments(task: LightningModule, batch: Any) -> tuple[Any, ...]:
-    """Return the parts of a batch that `forward` takes: as many, or those of the names, of its required parameters."""
+    """Return the parts of a batch that `forward` takes.
+
+    A task of the template says it in `unpack`. Others take as many parts as, or those of the names of, the required
+    parameters.
+    """
+    if isinstance(task, TaskModule) and hasattr(task, "unpack"):
+        return (task.unpack(batch)[0],)
     parameters = inspect.signature(task.forward).parameters.values()
     required = [
         p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty

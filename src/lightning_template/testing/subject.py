@@ -147,11 +147,11 @@ class Subject:
         Raises:
             CheckSkipped: If the task defines no `forward`.
         """
+        seed_all(seed)  # a task may draw random numbers as it takes a batch apart
         arguments = forward_arguments(task, self.transferred(task, copied(batch)))
         if not is_overridden("forward", task):
             raise CheckSkipped("the task defines no `forward`")
         task.train(training)
-        seed_all(seed)
         with torch.no_grad():
             return [leaf for leaf in tree_leaves(task(*arguments)) if isinstance(leaf, Tensor)]
 

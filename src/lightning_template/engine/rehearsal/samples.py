@@ -58,7 +58,7 @@ class Sampler:
             return self.batch(min(self.batch_size, 2))
         if not isinstance(self.loader, DataLoader) or isinstance(self.dataset, IterableDataset):
             return None
-        return self.batch(min(len(self.loader.dataset), 2))
+        return self.batch(min(len(self.dataset), 2))  # type: ignore[arg-type]  # it is no stream
 
     def batch(self, size: int) -> Any:
         """Return a batch of some samples, among them those with the smallest and the largest class.
