@@ -59,8 +59,8 @@ def _arrays(task: str, generator: "np.random.Generator") -> "tuple[np.ndarray, n
         inputs = generator.standard_normal((NUM_SAMPLES, 1, 16, 16)).astype(np.float32)
         return inputs, (inputs[:, 0] > 0).astype(np.int64)
     if task == "sequence-labelling":
-        tokens = -np.sort(-generator.integers(0, 10, (NUM_SAMPLES, 12)))  # 0, which fills up, comes last
-        return tokens, np.where(tokens == 0, -100, tokens > 5)
+        tokens = -np.sort(-generator.integers(0, 20, (NUM_SAMPLES, 12)))  # 0, which fills up, comes last
+        return tokens, np.where(tokens == 0, -100, tokens > 9)
     samples = generator.standard_normal((NUM_SAMPLES, 1, 4))
     views = samples + 0.1 * generator.standard_normal((NUM_SAMPLES, 2, 4))
     return views.astype(np.float32), np.arange(NUM_SAMPLES) % 2

@@ -86,10 +86,10 @@ KINDS = {
     "sequence-labelling": Kind(
         MadeUp(
             "Up to 12 tokens in falling order, filled up with 0 `(12,)`",
-            "torch.randint(10, (self.num_samples, 12), generator=generator).sort(descending=True).values",
-            {"input_shape": "(12,)", "num_tokens": "10", "num_classes": "2"},
-            "whether each is above 5, -100 at 0",
-            "(inputs > 5).long().masked_fill(inputs == 0, -100)",
+            "torch.randint(20, (self.num_samples, 12), generator=generator).sort(descending=True).values",
+            {"input_shape": "(12,)", "num_tokens": "20", "num_classes": "2"},
+            "whether each is above 9, -100 at 0",
+            "(inputs > 9).long().masked_fill(inputs == 0, -100)",
         ),
         ("custom", "tensors"),
         "TokenTagger channels: 16",
