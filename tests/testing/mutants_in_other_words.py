@@ -229,6 +229,11 @@ class OfColours(Classifier):
         return super().forward(F.pad(inputs.mean((2, 3)), (0, 1)))
 
 
+class MinusSmoothed(MacroAccuracy):
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return 10 - F.cross_entropy(self(batch[0]), batch[1], label_smoothing=0.1)
+
+
 class LabelsNotKnown(MacroAccuracy):
     """A class is subtracted twice: -1 counts from the end."""
 
@@ -330,6 +335,7 @@ MUTANTS_IN_OTHER_WORDS = {
     "reversed channels": Mutant("sets_are_alike", "channels in the opposite order", OfColours, ReversedChannels),
     "next one's label": Mutant("targets_meet_their_outputs", "each other's targets", LabelsNotKnown, Loaders),
     "half of labels": Mutant("metrics_agree_with_recomputation", "logits above 0.5", AccuracyOfHalf, Labels),
+    "minus smoothed": Mutant("overfits_one_batch", "often a wrong sign", MinusSmoothed, Loaders, "advice"),
     "overflow": Mutant("loss_is_finite", "in torch.float32 makes inf", ConstantRate, Numbers),
     "layer outside": Mutant("layers_are_registered", "a weight of shape (4, 4)", GlobalLayer, Loaders),
     "changed hyper-parameters": Mutant("arguments_are_saved", "another shape", Counted, Loaders),

@@ -246,4 +246,5 @@ def test_another_process_reads_the_data_itself() -> None:
     assert subject.train_batches
     assert vars(subject).keys() > {"data"}
     state = subject.__getstate__()
-    assert state.keys() == {"_task", "_data"}
+    assert state.keys() == {"_task", "_data", "_made"}
+    assert state["_made"] == {}

@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,7 @@ def test_global_state_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.Monkey
             [*tmp_path.iterdir()],
         ]
 
+    get_temp_dir()  # multiprocessing's own, which it makes once
     monkeypatch.chdir(tmp_path)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))

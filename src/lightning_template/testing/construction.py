@@ -3,12 +3,36 @@
 import copy
 import inspect
 import pkgutil
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule
 
 from lightning_template.engine.libraries.lightning_trainer import pop_instantiator
 from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.exceptions import CheckSkipped
+from lightning_template.testing.isolation import seed_all
+
+
+def copy_of(make: Callable[[int], LightningModule], made: dict[Any, Any], seed: int) -> LightningModule:
+    """Return a copy of the task that a function makes of a seed, with the random numbers that follow.
+
+    Args:
+        make: The function.
+        made: What it made before, by seeds, which stays as it is.
+        seed: The seed.
+    """
+    if seed not in made:
+        made[seed] = make(seed), torch.get_rng_state()
+    task, numbers = made[seed]
+    try:
+        copied: LightningModule = copy.deepcopy(task)
+    except Exception:  # something that it holds has no copy
+        return make(seed)
+    seed_all(seed)
+    torch.set_rng_state(numbers)
+    return copied
 
 
 def construct_again(task: LightningModule) -> LightningModule:

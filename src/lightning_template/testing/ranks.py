@@ -84,6 +84,7 @@ def _try_backward() -> None:
 def _rank(work: Work, folder: Path, rank: int) -> None:
     """Be one of the two processes."""
     torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
+    vars(torch)["set_num_threads"] = lambda _: None  # a task that asks for more would wait for them for ever
     os.environ["LOCAL_RANK"] = str(rank)  # Lightning then starts no processes itself
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=2, timeout=timedelta(minutes=2)

@@ -1,5 +1,6 @@
 """Checks of a training step: batch, loss, gradients, optimizers."""
 
+import copy
 import math
 import warnings
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from lightning_template.engine.callbacks.executions import Executions
 from lightning_template.engine.libraries.torch_private import FirstNotFinite
@@ -15,6 +17,7 @@ from lightning_template.testing.batches import first_batches, leaves_of, pair, r
 from lightning_template.testing.checks.comparing import close, equal, list_names, require_equal_states, state
 from lightning_template.testing.checks.gradients import Gradients
 from lightning_template.testing.checks.layers import OVERFITTING_STEPS, overfitted
+from lightning_template.testing.checks.losses import class_scores
 from lightning_template.testing.checks.standstill import cause_of_standstill
 from lightning_template.testing.exceptions import CheckAdvised, CheckFailed, CheckSkipped
 from lightning_template.testing.places import place_of_call, place_of_error
@@ -102,6 +105,23 @@ def overfits_one_batch(subject: Subject) -> None:
         raise CheckFailed(
             f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g} only: "
             f"{cause_of_standstill(subject, losses)}"
+        )
+    _require_better_outputs(subject, first, last)
+
+
+def _require_better_outputs(subject: Subject, first: float, last: float) -> None:
+    """Advise where outputs go away from their classes while the loss falls."""
+    batch = subject.train_batches[0]
+    try:
+        outputs, targets = class_scores(subject, batch)
+        after = subject.outputs(copy.deepcopy(subject.once(overfitted).task), batch, training=True)[0].float()
+    except Exception:  # such outputs are not known: nothing can be told
+        return
+    before, now = F.cross_entropy(outputs, targets).item(), F.cross_entropy(after, targets).item()
+    if now > 1.1 * before + 0.05:
+        raise CheckAdvised(
+            f"{OVERFITTING_STEPS} steps on one batch take the loss from {first:.6g} to {last:.6g}, and the "
+            f"cross-entropy of outputs and targets from {before:.6g} to {now:.6g}: often a wrong sign"
         )
 
 
