@@ -303,6 +303,7 @@ WRONG = {
         "3 classes, `model.network.init_args.out_features` is 2",
     ),
     "num_classes": ("nets.Net", {"num_classes": 2}, "3 classes, `model.num_classes` is 2"),
+    "n_classes": (named("nets.Net", n_classes=5), {}, "3 classes, `model.network.init_args.n_classes` is 5"),
 }
 
 

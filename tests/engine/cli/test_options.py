@@ -35,7 +35,7 @@ def test_each_named_callback_is_an_option() -> None:
     defaults = parser.get_defaults()
     assert defaults.experiment is None
     assert {name: made.class_path for name, made in vars(defaults.callbacks).items()} == {
-        name: f"lightning_template.callbacks.{class_name}" for name, (class_name, _) in NAMED_CALLBACKS.items()
+        name: f"lightning_template.{class_name}" for name, (class_name, _) in NAMED_CALLBACKS.items()
     }
 
 

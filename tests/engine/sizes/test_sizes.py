@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, Tenso
 
 from lightning_template.datamodules import InMemoryDataModule, LineDataModule
 from lightning_template.engine.rehearsal.samples import same_random_numbers
-from lightning_template.engine.sizes import DataSizes, SizeValues, look_at, preparing
+from lightning_template.engine.sizes import ROLES, DataSizes, SizeValues, look_at, preparing
 
 
 class Arrays(InMemoryDataModule):
@@ -197,7 +197,7 @@ def test_values_of_outputs(options: dict[str, Any], expected: tuple[Any, Any]) -
     ],
 )
 def test_contradictions(name: str, value: Any, options: dict[str, Any], message: str) -> None:
-    assert values(**options).contradiction(name, value) == message
+    assert values(**options).contradiction(ROLES.get(name), value) == message
 
 
 def test_random_numbers_are_as_before_and_data_that_draw_some_are_made_again() -> None:

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningDataModule
 from lightning_template.engine.cli.class_weights import balance, is_balanced, weight_options, wrong_lengths
 from lightning_template.engine.cli.parser import signature
 from lightning_template.engine.cli.size_options import SizeOption, arguments_of, size_options, takes_one_value
-from lightning_template.engine.sizes import CLASSES, ROLES, DataSizes, SizeValues, look_at
+from lightning_template.engine.sizes import CLASSES, OUTPUTS, DataSizes, SizeValues, look_at
 
 
 def fill_sizes(
@@ -63,7 +63,9 @@ def contradictions(model: Namespace, data: LightningDataModule, failed: bool) ->
         return "; ".join(found)
     for option in options:
         value = None if option.is_missing else option.value
-        if isinstance(value, int | list | tuple) and (what := values.contradiction(option.name, value)):
+        # A network has as many outputs as the task has classes, by whatever name.
+        role = OUTPUTS if option.key != "model" and option.role == CLASSES else option.role
+        if isinstance(value, int | list | tuple) and (what := values.contradiction(role, value)):
             found.append(f"the data have {what}, `{option.option}` is {value}")
     return "; ".join(found)
 
@@ -90,7 +92,7 @@ def _fill(model: Namespace, data: LightningDataModule) -> None:
 
 
 def _values(model: Namespace, options: list[SizeOption], sizes: DataSizes) -> SizeValues:
-    own = [option for option in options if option.key == "model" and ROLES.get(option.name) == CLASSES]
+    own = [option for option in options if option.key == "model" and option.role == CLASSES]
     given = [option.value for option in own if not option.is_missing and isinstance(option.value, int)]
     return SizeValues(sizes, next(iter(given), None), takes_one_value(arguments_of(model).get("loss")))
 

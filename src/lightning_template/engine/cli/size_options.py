@@ -37,6 +37,11 @@ class SizeOption:
         return f"{self.key}.init_args.{self.name}".replace("model.init_args.", "model.", 1)
 
     @property
+    def role(self) -> str | None:
+        """What it counts, if that is known by its name."""
+        return ROLES.get(self.name)
+
+    @property
     def value(self) -> Any:
         """Its value; None if it has none."""
         return vars(self.part.init_args)[self.name]
@@ -60,7 +65,7 @@ class SizeOption:
         if self.key == "model" or is_pretrained or self.value != default:
             return False
         if default is None:
-            return ROLES.get(self.name) in (CLASSES, TOKENS)
+            return self.role in (CLASSES, TOKENS)
         return known.defaults.get("num_classes") == IMAGENET["num_classes"] and default == IMAGENET.get(self.name)
 
 
@@ -77,14 +82,14 @@ def size_options(model: Namespace) -> list[SizeOption]:
     while True:
         inner = [*_modules(part, key)]
         measures = [option for module in inner if _measures(*module) for option in sizes_of(*module)]
-        found += [option for option in measures if ROLES.get(option.name) == CLASSES]
+        found += [option for option in measures if option.role == CLASSES]
         networks = [module for module in inner if not _measures(*module) and _has_sizes(*module)]
         if len(networks) != 1:
             return found
         ((part, key),) = networks
-        options = [option for option in sizes_of(part, key) if ROLES.get(option.name) not in taken]
+        options = [option for option in sizes_of(part, key) if option.role not in taken]
         found += options
-        roles = {ROLES[option.name] for option in options if option.name in ROLES}
+        roles = {option.role for option in options if option.role}
         taken |= roles | ({CLASSES, OUTPUTS} if roles & {CLASSES, OUTPUTS} else set())
 
 

@@ -52,12 +52,16 @@ class SizeValues:
         shape = self.sizes.get("input_shape")
         return _of_shape(role, name, shape) if isinstance(shape, tuple) else None
 
-    def contradiction(self, name: str, value: Any) -> str:
-        """Return what the data have instead of the value that an argument has; empty if they agree or nobody knows."""
-        role = ROLES.get(name)
+    def contradiction(self, role: str | None, value: Any) -> str:
+        """Return what the data have instead of the value of an argument; empty if they agree or nobody knows.
+
+        Args:
+            role: What the argument counts; None if that is not known.
+            value: Its value.
+        """
         if role in (CLASSES, OUTPUTS):
             return self._contradicted_classes(role, value)
-        right = self.of(name) if role is not None else None
+        right = None if role is None else self.of(NAMES[role].split()[0])
         given = tuple(value) if isinstance(value, list) else value
         if role == PIXELS and isinstance(right, int) and isinstance(given, tuple):
             right = (right, right)
