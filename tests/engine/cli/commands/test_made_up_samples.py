@@ -27,6 +27,17 @@ def test_images_of_circles_and_squares(tmp_path: Path) -> None:
         assert (inside.sum() == rows * columns) == (file.parent.name == "square")
 
 
+def test_sizes_in_a_table_are_those_of_the_images(tmp_path: Path) -> None:
+    write_samples("image-folder", tmp_path, "regression")
+    header, *rows = (tmp_path / "table.csv").read_text().splitlines()
+    assert (header, len(rows)) == ("file,size", 160)
+    for row in rows:
+        file, size = row.split(",")
+        with Image.open(tmp_path / file) as image:
+            pixels = np.asarray(image)
+        assert (pixels == pixels.max(axis=(0, 1))).all(axis=-1).any(axis=1).sum() == int(size)
+
+
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_numbers_and_a_target_that_depends_on_them(task: str, tmp_path: Path) -> None:
     write_samples("tensors", tmp_path / "a.npz", task)

@@ -93,7 +93,7 @@ def test_a_new_task_goes_into_the_package(command: Command, built: Path) -> None
     assert command(*ARGS).status == 0
     assert command("new", "task", "rose", "--path", "mine", "--data", "csv").status == 0
     assert {line.split()[1] for line in git("status", "--short", "-uall").splitlines()} == {
-        *("src/flower_power/rose_task.py", "src/flower_power/rose_data.py", "configs/rose.yaml", "tests/test_rose.py")
+        *("src/flower_power/rose_task.py", "configs/rose.yaml", "tests/test_rose.py")
     }
     assert "class_path: flower_power.rose_task.RoseTask" in Path("mine/configs/rose.yaml").read_text()
     assert "parents[1]" in Path("mine/tests/test_rose.py").read_text()
@@ -127,7 +127,7 @@ MISTAKES = {
     "a folder": (["flowers", "."], "is there already, and nothing is overwritten"),
     "a file": (["flowers", "something"], "is there already, and nothing is overwritten"),
     "no folder": (["flowers"], "the following arguments are required: folder"),
-    "no pair": (["flowers", "a", "--kind", "regression", "--data", "image-folder"], "it needs --kind classification"),
+    "no pair": (["flowers", "a", "--kind", "pairs", "--data", "csv"], "take custom or tensors"),
 }
 
 

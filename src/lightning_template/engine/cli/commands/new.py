@@ -14,7 +14,7 @@ HELP = f"""\
 usage: lightning-template new task NAME [--kind KIND] [--data DATA] [--path DIR]
        lightning-template new project NAME DIR [--kind KIND] [--data DATA]
 
-  task       write a task, a datamodule, a configuration and a test, which pass and train as they are
+  task       write a task, its data, a configuration and a test, which pass and train as they are
   project    make a small project with one such task, which depends on this package; `upgrade` gives it later versions
 
   --kind KIND    {", ".join(KINDS)}

@@ -19,16 +19,17 @@ def write_samples(kind: str, path: Path, task: str) -> None:
     Args:
         kind: One of `SAMPLES`: a CSV file with the columns `a`, `b`, `c`, `d` and `target`; a file of the arrays
             `inputs` `(N, 4)` and `targets` `(N,)`; or colour images 32 x 32 as PNG files in a folder for each class.
+            For `regression`, a table has their sizes.
         path: File or folder to make.
         task: What targets are: classes by `classification`, numbers by `regression`, three of 0 or 1 by `multilabel`.
-            `segmentation`, `sequence-labelling` and `pairs` have inputs that suit these tasks. Images have classes.
+            `segmentation`, `sequence-labelling` and `pairs` have inputs that suit these tasks.
     """
     import numpy as np
 
     path.parent.mkdir(parents=True, exist_ok=True)
     generator = np.random.default_rng(0)
     if kind == "image-folder":
-        _write_images(path, generator)
+        _write_images(path, generator, with_table=task == "regression")
         return
     if task in ("segmentation", "sequence-labelling", "pairs"):
         inputs, targets = _arrays(task, generator)
@@ -66,11 +67,12 @@ def _arrays(task: str, generator: "np.random.Generator") -> "tuple[np.ndarray, n
     return views.astype(np.float32), np.arange(NUM_SAMPLES) % 2
 
 
-def _write_images(folder: Path, generator: "np.random.Generator") -> None:
+def _write_images(folder: Path, generator: "np.random.Generator", with_table: bool) -> None:
     import numpy as np
     from PIL import Image
 
     y, x = np.mgrid[:32, :32]
+    rows = ["file,size"]
     for name in ("circle", "square"):
         (folder / name).mkdir(parents=True)
         for number in range(NUM_SAMPLES // 2):
@@ -79,3 +81,6 @@ def _write_images(folder: Path, generator: "np.random.Generator") -> None:
             background, color = generator.integers(0, 100, 3), generator.integers(150, 256, 3)
             pixels = np.where((distances <= radius)[..., None], color, background).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f"{number:03}.png")
+            rows.append(f"{name}/{number:03}.png,{2 * radius + 1}")
+    if with_table:
+        (folder / "table.csv").write_text("\n".join(rows) + "\n")

@@ -6,6 +6,7 @@ from string import Template
 from typing import NamedTuple
 
 from lightning_template.engine.cli.commands.locks import project_lock
+from lightning_template.engine.cli.commands.samples import SAMPLES
 from lightning_template.engine.cli.commands.task_kinds import DATA, KINDS
 from lightning_template.engine.cli.commands.task_texts import (
     Place,
@@ -84,6 +85,7 @@ def skeleton(project: Project, wheel: Path) -> dict[str, str]:
         "title": project.package.replace("_", " ").capitalize(),
         "tools": "\n  ".join(f'"{tool}",' for tool in TOOLS).removesuffix(","),
         "wheel": wheel.name,
+        "data_file": SAMPLES.get(project.data, "src/{0}/{0}_data.py").format(project.package),
     }
     place = place_in_project(project, Path(), project.package)
     texts = task_texts(project.package, project.kind, project.data, place)

@@ -39,8 +39,9 @@ class Kind(NamedTuple):
         data: Sources of data that it goes with, of `DATA`.
         network: Class of its network, and options; of images in a folder another.
         samples: Kind of the targets in files that are made up, see `write_samples`.
-        csv: Arguments of its `TableDataModule`.
-        tensors: Further arguments of its `TensorsDataModule`.
+        csv: Options of its `TableDataModule`.
+        tensors: Options of its `TensorsDataModule`.
+        images: Options of its `ImageFolderDataModule`.
     """
 
     made_up: MadeUp
@@ -48,17 +49,20 @@ class Kind(NamedTuple):
     network: str = "MLP hidden_features: [32]"
     image_network: str = "ConvNet channels: [16, 32]"
     samples: str = "regression"
-    csv: str = 'targets="target", task="regression"'
-    tensors: str = ""
+    csv: tuple[str, ...] = ("targets: target", "task: regression")
+    tensors: tuple[str, ...] = ("task: regression",)
+    images: tuple[str, ...] = ("table: table.csv", "targets: size", "task: regression")
 
 
 KINDS = {
     "classification": Kind(
         MadeUp(*NOISE, SHAPE, "classes, whether their sum is positive", "(inputs.sum(dim=1) > 0).long()"),
         samples="classification",
-        csv='targets="target", task="classification"',
+        csv=("targets: target", "task: classification"),
+        tensors=("task: classification",),
+        images=(),
     ),
-    "regression": Kind(SQUARED, ("custom", "csv", "tensors")),
+    "regression": Kind(SQUARED),
     "multilabel": Kind(
         MadeUp(
             *NOISE,
@@ -68,8 +72,7 @@ KINDS = {
         ),
         ("custom", "csv", "tensors"),
         samples="multilabel",
-        csv='targets=["red", "green", "blue"], task="regression"',
-        tensors=', task="regression"',
+        csv=("targets: [red, green, blue]", "task: regression"),
     ),
     "segmentation": Kind(
         MadeUp(
@@ -82,6 +85,7 @@ KINDS = {
         ("custom", "tensors"),
         "UNet channels: [8, 16]",
         samples="segmentation",
+        tensors=("task: classification",),
     ),
     "sequence-labelling": Kind(
         MadeUp(
@@ -94,7 +98,7 @@ KINDS = {
         ("custom", "tensors"),
         "TokenTagger channels: 16",
         samples="sequence-labelling",
-        tensors=", normalize=False",
+        tensors=("task: classification", "normalize: false"),
     ),
     "pairs": Kind(
         MadeUp(
@@ -107,15 +111,29 @@ KINDS = {
         ("custom", "tensors"),
         "MLP hidden_features: [32], out_features: 8",
         samples="pairs",
+        tensors=(),
     ),
     "autoencoder": Kind(
         MadeUp(*NOISE, SHAPE, "targets `()` that are not used", "torch.zeros(len(inputs))"),
         network="Autoencoder hidden_features: [16], latent_features: 2",
         image_network="ConvAutoencoder channels: [16, 32], latent_features: 16",
     ),
-    "custom": Kind(SQUARED, ("custom", "csv", "tensors"), "MLP hidden_features: [32], out_features: 2"),
+    "custom": Kind(
+        SQUARED,
+        network="MLP hidden_features: [32], out_features: 2",
+        image_network="ConvNet channels: [16, 32], out_features: 2",
+    ),
 }
 """Kinds of tasks by name: those of the package, and one that defines loss, metrics and predictions itself."""
+
+
+def options_of(kind: str, data: str) -> tuple[str, ...]:
+    """Return the datamodule of data in files, and its options: the first is the file or folder, still without value."""
+    if data == "csv":
+        return "TableDataModule", "path: ", *KINDS[kind].csv
+    if data == "tensors":
+        return "TensorsDataModule", "path: ", *KINDS[kind].tensors
+    return "ImageFolderDataModule", "data_dir: ", "image_size: 32", *KINDS[kind].images
 
 
 def check_pair(kind: str, data: str) -> None:

@@ -8,19 +8,10 @@ from string import Template
 from typing import NamedTuple
 
 from lightning_template.engine.cli.commands.samples import SAMPLES
-from lightning_template.engine.cli.commands.task_kinds import KINDS, check_pair
+from lightning_template.engine.cli.commands.task_kinds import KINDS, check_pair, options_of
 
 MAX_LENGTH = 24
 """Longest name of a task; lines stay short enough."""
-
-
-VIEW_SHAPE = '''
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one view, once the data are loaded."""
-        return super().input_shape[1:]'''
-"""What a datamodule of arrays tells of pairs."""
 
 
 class Place(NamedTuple):
@@ -79,8 +70,10 @@ def task_texts(name: str, kind: str, data: str, place: Place) -> dict[Path, str]
         data: One of `DATA`.
         place: Paths of the files.
     """
-    values = _names(name, place) | _sample(kind, data) | _network(kind, data)
-    templates = {place.task: f"task_{kind}", place.data: f"data_{data}", place.config: "config", place.test: "test"}
+    values = _names(name, place) | _data(name, kind, data, place) | _network(kind, data)
+    templates = {place.task: f"task_{kind}", place.config: "config", place.test: "test"}
+    if module := module_of_data(kind, data):
+        templates[place.data] = module
     return {file: _fill(template, values) for file, template in templates.items()}
 
 
@@ -90,9 +83,7 @@ def read_template(name: str) -> str:
 
 
 def _names(name: str, place: Place) -> dict[str, str]:
-    task_module, data_module = (
-        ".".join(file.with_suffix("").parts).removeprefix("src.") for file in (place.task, place.data)
-    )
+    task_module = _module(place.task)
     is_ours = task_module.startswith("lightning_template.")  # else this package is an installed one
     ours = ["from lightning_template import __main__", "from lightning_template.load import load_config, load_data"]
     ours.append("from lightning_template.testing import parametrize_checks")
@@ -104,7 +95,6 @@ def _names(name: str, place: Place) -> dict[str, str]:
         "words": name.replace("_", " "),
         "Words": name.replace("_", " ").capitalize(),
         "task_module": task_module,
-        "data_module": data_module,
         "config_folder": place.config.parent.as_posix(),
         "config_name": place.config.name,
         "command": f"lightning-template fit --config {place.config.as_posix()}",
@@ -114,17 +104,29 @@ def _names(name: str, place: Place) -> dict[str, str]:
     }
 
 
-def _sample(kind: str, data: str) -> dict[str, str]:
-    source = "data_dir" if data == "image-folder" else "path"
-    skip = f"""
-        if not Path(vars(make_datamodule()).get("{source}", TOP)).exists():
+def _module(file: Path) -> str:
+    return ".".join(file.with_suffix("").parts).removeprefix("src.")
+
+
+def module_of_data(kind: str, data: str) -> str:
+    """Return the template of the data's module; empty if the configuration names a datamodule of this package."""
+    return "data_custom" if data == "custom" else "data_pairs" if kind == "pairs" else ""
+
+
+def _data(name: str, kind: str, data: str, place: Place) -> dict[str, str]:
+    made_up, values = KINDS[kind].made_up, {"skip": "", "data_options": ""}
+    if module_of_data(kind, data):
+        class_name = "".join(part.capitalize() for part in name.split("_"))
+        values["data_class"] = f"{_module(place.data)}.{class_name}DataModule"
+    if data in SAMPLES:
+        class_name, *lines = options_of(kind, data)
+        lines[0] += SAMPLES[data].format(name)
+        values = {"data_class": f"lightning_template.datamodules.{class_name}"} | values
+        values["data_options"] = "".join(f"\n    {line}" for line in lines)
+        values["skip"] = f"""
+        if not Path(vars(make_datamodule()).get("{lines[0].split(":")[0]}", TOP)).exists():
             pytest.skip("the data are not on this machine")"""
-    made_up = KINDS[kind].made_up
-    return {
-        "csv": KINDS[kind].csv,
-        "tensors": KINDS[kind].tensors,
-        "view_shape": VIEW_SHAPE if kind == "pairs" else "",
-        "skip": skip if data in SAMPLES else "",
+    return values | {
         "input_words": made_up.words,
         "sizes": "\n    ".join(f"{name} = {value}" for name, value in made_up.sizes.items()),
         "inputs": made_up.inputs,
