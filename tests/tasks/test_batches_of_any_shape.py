@@ -1,21 +1,28 @@
 """Batches, targets and outputs that are no tensors: everything that pairs of tensors have works with them."""
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from batches import KINDS, NUM_SAMPLES, SAMPLES, Graph, stacked
+from batches import KINDS, NUM_SAMPLES, SAMPLES, SGD, Graph, Loaders, Net, stacked
 from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from torch.utils.data import default_collate
 
-from lightning_template.callbacks import BestAndLast, Executions, PredictionWriter
+from fitting import fit
+from lightning_template.callbacks import BestAndLast, Dashboard, Executions, Figures, PredictionWriter, StepMonitor
 from lightning_template.engine.loops.execution import ExecutionLoop
 from lightning_template.engine.rehearsal import Rehearsal, trial
 from lightning_template.engine.rehearsal import callback as rehearsal
+from lightning_template.tasks import ClassificationTask
 from lightning_template.testing import check_task
+
+LIKE_OTHERS = {"dict without targets in prediction", "dataclass with slots", "frozen dataclass", "nested dict"}
+"""Kinds that train as others do."""
 
 
 def trainer_of(*callbacks: Callback, **options: Any) -> Trainer:
@@ -49,7 +56,9 @@ def killed_at(step: int) -> Any:
     return register_optimizer_step_pre_hook(count)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in LIKE_OTHERS else kind for kind in KINDS]
+)
 def test_executions_and_resume_change_nothing(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run in single steps; one in executions of several that is killed within an epoch and resumed."""
     monkeypatch.setattr("lightning_template.engine.loops.execution.MAX_SECONDS", 60.0)
@@ -188,8 +197,79 @@ def test_predictions_are_a_table(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [kind if kind in ("graph", "two heads") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+    "kind", [kind if kind == "graph" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 )
 def test_they_pass_the_checks(kind: str) -> None:
     outcomes = [result.outcome for result in check_task(*KINDS[kind])]
     assert outcomes.count("passed") > 3
+
+
+class PicturesTask(ClassificationTask):
+    """A batch is a dict with pictures, names and labels; the network returns a dict."""
+
+    def unpack(self, batch: Any) -> tuple[Any, Any]:
+        return {"names": batch["name"], "pictures": batch["picture"]}, batch["label"]
+
+    def forward(self, inputs: Any) -> Any:
+        return self.network(inputs["pictures"].flatten(1))
+
+
+def pictures() -> Loaders:
+    samples = [{"name": str(n), "picture": torch.randn(1, 4, 4), "label": n % 3} for n in range(10)]
+    return Loaders((samples, samples, samples), default_collate)
+
+
+@pytest.mark.parametrize(
+    ("make", "data", "figures"),
+    [
+        (
+            lambda: PicturesTask(Net(16, 3), nn.CrossEntropyLoss(), num_classes=3, optimizer=SGD),
+            pictures,
+            {"images/samples", "images/worst mistakes", "classes/confusion matrix"},
+        ),
+        (*KINDS["graph"], {"regression"}),
+        (*KINDS["two heads"], set()),
+    ],
+)
+def test_the_dashboard_shows_them(make: Any, data: Any, figures: set[str], workspace: Path) -> None:
+    events = fit(make(), data(), Dashboard(), Figures(every_n_epochs=1), StepMonitor(), max_epochs=1)
+    tags = events.Tags()
+    assert figures <= set(tags["images"])
+    assert bool(figures) == bool(tags["images"])
+    assert tags["graph"]
+    assert events.Scalars("speed/samples_per_second")[0].value > 0
+
+
+def test_a_figure_of_predictions_finds_the_pictures(tmp_path: Path) -> None:
+    writer, data = PredictionWriter(), pictures()
+    writer.write_to(str(tmp_path / "y.csv"), str(tmp_path / "y.png"))
+    task = PicturesTask(Net(16, 3), nn.CrossEntropyLoss(), num_classes=3, optimizer=SGD)
+    trainer_of(writer).predict(task, data.val_dataloader())
+    assert (tmp_path / "y.png").stat().st_size > 1000
+    writer = PredictionWriter()
+    writer.write_to(str(tmp_path / "z.csv"), str(tmp_path / "z.png"))
+    task, graphs = KINDS["graph"][0](), KINDS["graph"][1]()
+    with pytest.raises(ValueError, match=r"^there is no figure of samples of this kind: leave out --figure$"):
+        trainer_of(writer).predict(task, graphs)
+
+
+def test_a_hook_that_needs_targets_is_told_what_to_return_in_prediction() -> None:
+    class Strict(type(KINDS["dict"][0]())):  # type: ignore[misc]
+        def unpack(self, batch: Any) -> tuple[Any, Any]:
+            return batch["x"], batch["y"]
+
+    data = KINDS["dict without targets in prediction"][1]()
+    with pytest.raises(ValueError, match=r"no key 'y'; return None as targets of a batch that has none$"):
+        trainer_of(Rehearsal()).predict(Strict(Net(), nn.MSELoss(), optimizer=SGD), data)
+
+
+def test_a_frozen_dataclass_needs_a_method() -> None:
+    @dataclass(frozen=True)
+    class Bare:
+        x: Tensor
+        y: Tensor
+
+    task, data = KINDS["dataclass"][0](), KINDS["dataclass"][1]()
+    data.collate = lambda samples: Bare(*stacked(samples))
+    with pytest.raises(ValueError, match=r"^Lightning cannot change a batch Bare, .* give that a method `to\("):
+        trainer_of(Rehearsal()).fit(task, data)

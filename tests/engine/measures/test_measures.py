@@ -1,16 +1,23 @@
 """Mean loss and metrics keep their precision, checked against sums in exact numbers."""
 
+from collections import OrderedDict
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import SGD
-from torchmetrics import MeanAbsoluteError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics.wrappers import MultitaskWrapper
 
+from lightning_template.engine.measures.joining import joined
 from lightning_template.engine.measures.mean_loss import MeanLoss
-from lightning_template.engine.measures.measures import Measures
+from lightning_template.engine.measures.measures import Measures, num_samples
+from lightning_template.engine.nests import tensors_of
 from lightning_template.tasks import RegressionTask
 
 HALVES = [torch.float16, torch.bfloat16]
@@ -91,3 +98,151 @@ def test_batches_whose_samples_differ_in_shape() -> None:
     measures.flush()
     errors = torch.cat([(outputs - targets).abs().flatten() for outputs, targets in batches])
     assert measures.metrics.compute()["val/mae"].item() == pytest.approx(errors.mean().item())
+
+
+class SizeError(MeanAbsoluteError):
+    """Takes a part of what it is given."""
+
+    def update(self, predictions: Any, targets: Any) -> None:
+        super().update(predictions["size"], targets["size"])
+
+
+def two(number: int, outputs_of: Any = dict) -> tuple[Any, dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(number)
+    size, kind, y = torch.randn(3, number, 1, generator=generator)
+    return outputs_of(size=size, kind=kind), {"size": y, "kind": (y > 0).long()}
+
+
+def mean_error(*batches: tuple[Any, dict[str, Tensor]]) -> float:
+    errors = [(dict(outputs)["size"] - targets["size"]).abs() for outputs, targets in batches]
+    return torch.cat(errors).mean().item()
+
+
+def of_size() -> Measures:
+    return Measures("val", MetricCollection({"size": SizeError()}), nn.Identity())
+
+
+def test_batches_of_dicts_wait_and_are_measured_together() -> None:
+    seen: list[int] = []
+
+    class CountedError(SizeError):
+        def update(self, predictions: Any, targets: Any) -> None:
+            seen.append(len(predictions["size"]))
+            super().update(predictions, targets)
+
+    batches = [two(4), two(4), two(2)]
+    measures = Measures("val", MetricCollection({"size": CountedError()}), nn.Identity())
+    for number, (outputs, targets) in enumerate(batches):
+        measures.update(torch.tensor(float(number)), outputs, targets)
+    assert seen == []
+    found = measures.results()
+    assert seen == [10]
+    assert found["val/size"].compute().item() == pytest.approx(mean_error(*batches))
+    assert found["val/loss"].compute().item() == pytest.approx((4 * 0 + 4 * 1 + 2 * 2) / 10)
+
+
+def test_what_waits_is_a_copy_without_gradients() -> None:
+    """A CUDA graph uses the memory of its outputs again."""
+    measures, (outputs, targets) = of_size(), two(4)
+    outputs = {name: value.requires_grad_() for name, value in outputs.items()}
+    expected = mean_error((outputs, targets))
+    measures.update(torch.tensor(1.0, requires_grad=True), outputs, targets)
+    waiting = tensors_of(measures._waiting)
+    assert not any(tensor.requires_grad for tensor in waiting)
+    with torch.no_grad():
+        outputs["size"].fill_(100.0)
+    assert measures.results()["val/size"].compute().item() == pytest.approx(expected)
+
+
+def test_what_metrics_do_not_need_does_not_wait() -> None:
+    measures = Measures("val", MetricCollection({"mae": MeanAbsoluteError()}), lambda outputs: outputs["size"])
+    outputs, targets = two(4)
+    measures.update(torch.tensor(1.0), {**outputs, "hidden": torch.zeros(4, 1000)}, targets["size"])
+    assert measures.num_values == 8
+
+
+def test_waiting_batches_are_saved_as_plain_values(tmp_path: Path) -> None:
+    batches = [two(4), two(3)]
+    one, other = of_size(), of_size()
+    one.update(torch.tensor(2.0), *batches[0])
+    torch.save(one.dump_waiting(), tmp_path / "waiting")
+    other.load_waiting(torch.load(tmp_path / "waiting", weights_only=True))
+    assert other.num_values == one.num_values == 16
+    other.update(torch.tensor(3.0), *batches[1])
+    found = other.results()
+    assert found["val/size"].compute().item() == pytest.approx(mean_error(*batches))
+    assert found["val/loss"].compute().item() == pytest.approx(17 / 7)
+
+
+class Outputs(OrderedDict[str, Tensor]):
+    """Of a class that no checkpoint holds."""
+
+
+def test_what_a_checkpoint_cannot_hold_is_measured_at_once() -> None:
+    measures, (outputs, targets) = of_size(), two(4, Outputs)
+    measures.update(torch.tensor(1.0), outputs, targets)
+    assert measures.dump_waiting()["batches"] == []
+    assert measures.results()["val/size"].compute().item() == pytest.approx(mean_error((outputs, targets)))
+
+
+def test_batches_of_another_structure_may_follow() -> None:
+    measures = Measures(
+        "val", MetricCollection({"mae": MeanAbsoluteError()}), lambda o: o if isinstance(o, Tensor) else o.mean
+    )
+    plain, other = torch.randn(2, 3, 1), torch.randn(2, 5, 1)
+    measures.update(torch.tensor(1.0), *plain)
+    measures.update(torch.tensor(2.0), SimpleNamespace(mean=other[0]), other[1])
+    measures.update(torch.tensor(1.0), *plain)
+    found = measures.results()
+    errors = [(outputs - targets).abs() for outputs, targets in (plain, other, plain)]
+    assert found["val/mae"].compute().item() == pytest.approx(torch.cat(errors).mean().item())
+    assert found["val/loss"].compute().item() == pytest.approx((6 + 10) / 11)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_each_of_several_heads_has_its_metric(nested: bool) -> None:
+    heads: Any = MultitaskWrapper({"size": MetricCollection({"mae": MeanAbsoluteError()}), "kind": MeanSquaredError()})
+    measures = Measures("val", MetricCollection({"heads": heads}) if nested else heads, nn.Identity())
+    batches = [two(4), two(2)]
+    for outputs, targets in batches:
+        measures.update(torch.tensor(1.0), outputs, {**targets, "kind": targets["kind"].float()})
+    found = measures.results()
+    prefix = "val/heads_" if nested else "val/"
+    assert list(found) == ["val/loss", f"{prefix}size_mae", f"{prefix}kind"]
+    assert found[f"{prefix}size_mae"].compute().item() == pytest.approx(mean_error(*batches))
+    squares = torch.cat([(outputs["kind"] - targets["kind"].float()).square() for outputs, targets in batches])
+    assert found[f"{prefix}kind"].compute().item() == pytest.approx(squares.mean().item())
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs", "expected"),
+    [
+        (torch.zeros(4, 2), None, 4),
+        ({"a": torch.zeros(3), "b": torch.zeros(5)}, None, 3),
+        (["text", (None, torch.zeros(2))], torch.zeros(7), 2),
+        (None, {"z": torch.zeros(6)}, 6),
+    ],
+)
+def test_samples_are_counted_by_the_first_tensor(targets: Any, outputs: Any, expected: int) -> None:
+    assert num_samples(targets, outputs) == expected
+
+
+@pytest.mark.parametrize("targets", [None, torch.tensor(1.0), {"n": torch.tensor(3), "y": torch.zeros(2)}, ["text"]])
+def test_what_tells_no_number_of_samples_is_refused(targets: Any) -> None:
+    with pytest.raises(ValueError, match=r"^the first tensor of the targets must have samples along dimension 0, "):
+        num_samples(targets, ["text"])
+
+
+@pytest.mark.parametrize(
+    ("batches", "number"),
+    [
+        ([{"a": torch.zeros(2, 3)}, {"a": torch.zeros(1, 3)}], 1),
+        ([{"a": torch.zeros(2, 3)}, {"a": torch.zeros(1, 4)}], 2),
+        ([{"a": torch.zeros(2)}, {"b": torch.zeros(1)}], 2),
+        ([{"a": torch.zeros(2), "n": torch.tensor(1)}, {"a": torch.zeros(1), "n": torch.tensor(1)}], 2),
+        ([{"a": torch.zeros(2), "edges": torch.zeros(9, 2)}, {"a": torch.zeros(1), "edges": torch.zeros(9, 2)}], 2),
+        ([[torch.zeros(2), "x"], [torch.zeros(1), "x"]], 2),
+    ],
+)
+def test_only_tensors_of_samples_are_joined(batches: Any, number: int) -> None:
+    assert len(joined(batches, [2, 1])) == number

@@ -115,8 +115,8 @@ def _moved(trainer: Trainer, batch: Any) -> Any:
         if "frozen dataclass" not in str(error):
             raise
         raise ValueError(
-            f"Lightning cannot move a batch {describe(batch)} to a device, as it holds a frozen dataclass: give that a "
-            "method `to(self, device)` that returns a copy, or do not freeze it"
+            f"Lightning cannot change a batch {describe(batch)}, as it holds a frozen dataclass: give that a method "
+            "`to(self, device)` that returns a copy, or do not freeze it where the precision is not 32 bits or mixed"
         ) from error
 
 
