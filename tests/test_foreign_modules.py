@@ -235,3 +235,25 @@ def test_a_run_without_data_is_loaded(command: Command) -> None:
     task, data = load_run(run)
     assert data is None
     assert_same(dict(task.state_dict()), weights_of(run))
+
+
+TRULY_WRONG = {
+    f"{BORING}BoringModel": "overfits_one_batch",  # diverges
+    f"{BORING}ManualOptimBoringModel": "overfits_one_batch",  # likewise
+    "LSTM": "overfits_one_batch",  # a learning rate of 20, made for thousands of words
+    "ValidationList": "evaluation_takes_batches",  # `test_step` takes no index of the loader, as Lightning says too
+    "ManyLogs": "metrics_start_anew_each_epoch",  # logs the number of the epoch as a metric of the validation
+    "Buffered-game": "same_seed_same_batches",  # the module plays, so its weights decide on its data
+}
+"""What `check` finds in these modules, and why it may."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CASES if "-steps" not in name])
+def test_check_finds_nothing_else(name: str, command: Command) -> None:
+    case = CASES[name]
+    config = {"model": named(case.model), "data": named(case.data)}
+    Path("c.yaml").write_text(yaml.safe_dump({key: value for key, value in config.items() if value is not None}))
+    results = json.loads(command("check", "--config", "c.yaml", "--json").out)
+    failed = {result["check"] for result in results if result["outcome"] == "failed"}
+    assert failed <= {TRULY_WRONG.get(name)}

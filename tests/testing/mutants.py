@@ -698,7 +698,9 @@ MUTANTS = {
     "another order each time": Mutant("predictions_follow_the_set", "another order", data=AnotherOrderEachTime),
     "sorted prediction": Mutant("predictions_follow_the_set", "one by one", SortedPrediction),
     "mixed prediction": Mutant("predictions_follow_the_set", "one by one", MixedPrediction),
-    "no tensor predicted": Mutant("predictions_follow_the_set", "returns no tensor", NoTensorPredicted),
+    "no tensor predicted": Mutant(
+        "predictions_follow_the_set", "returns no tensor", NoTensorPredicted, outcome="advice"
+    ),
     "one prediction per batch": Mutant("predictions_follow_the_set", "one row for each", OnePredictionPerBatch),
     "unseeded weights": Mutant("same_seed_same_weights", "`last.weight`", UnseededWeights),
     "argument not saved": Mutant("arguments_are_saved", "`hidden` is not saved", ArgumentNotSaved, outcome="advice"),

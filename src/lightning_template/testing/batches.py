@@ -137,7 +137,9 @@ def forward_arguments(task: LightningModule, batch: Any) -> tuple[Any, ...]:
 def first_batches(loaders: Any, number: int) -> list[Any]:
     """Return the first batches of a loader, or of several loaders as Lightning combines them."""
     if isinstance(loaders, Sequence | dict) and loaders:
-        return [batch for batch, _, _ in islice(CombinedLoader(loaders, "max_size_cycle"), number)]
+        loaders = CombinedLoader(loaders, "max_size_cycle")
+    if isinstance(loaders, CombinedLoader):
+        return [batch for batch, _, _ in islice(loaders, number)]
     return list(islice(loaders, number))
 
 

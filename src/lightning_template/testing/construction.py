@@ -1,4 +1,4 @@
-"""Tasks constructed again from the arguments that they saved."""
+"""Tasks made whole, and constructed again from the arguments that they saved."""
 
 import copy
 import inspect
@@ -33,6 +33,12 @@ def copy_of(make: Callable[[int], LightningModule], made: dict[Any, Any], seed: 
     seed_all(seed)
     torch.set_rng_state(numbers)
     return copied
+
+
+def configured(task: LightningModule) -> LightningModule:
+    """Return a task that has made the layers of `configure_model`, which makes them once."""
+    task.configure_model()
+    return task
 
 
 def construct_again(task: LightningModule) -> LightningModule:

@@ -14,7 +14,7 @@ from lightning_template.engine.libraries.torch_private import tree_leaves
 from lightning_template.engine.tasks import constructor_arguments
 from lightning_template.testing.batches import ReplayLoader, copied, first_batches, forward_arguments, join, shorten
 from lightning_template.testing.callbacks import LossRecorder, SameNumbers
-from lightning_template.testing.construction import construct_again, copy_of
+from lightning_template.testing.construction import configured, construct_again, copy_of
 from lightning_template.testing.exceptions import CheckFailed, CheckSkipped
 from lightning_template.testing.isolation import seed_all
 from lightning_template.testing.task_loaders import TaskLoaders
@@ -57,7 +57,7 @@ class Subject:
 
     def _new_task(self, seed: int) -> LightningModule:
         seed_all(seed)
-        return copy.deepcopy(self._task) if isinstance(self._task, LightningModule) else self._task()
+        return configured(copy.deepcopy(self._task) if isinstance(self._task, LightningModule) else self._task())
 
     def constructed_task(self, seed: int = 0) -> LightningModule:
         """Return a task that was constructed again, not copied.

@@ -1,10 +1,12 @@
 """Checks of evaluation: modes, random numbers, leaks between samples."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NoReturn
 
+import torch
 from lightning.pytorch.utilities.model_helpers import is_overridden
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_template.engine.libraries.torch_private import DROPOUT, NORMALIZATION, RandomOperators
 from lightning_template.engine.process.errors import one_line
@@ -87,6 +89,9 @@ def evaluation_changes_nothing(subject: Subject) -> None:
     before = state(task)
     trainable = {name for name, parameter in task.named_parameters() if parameter.requires_grad}
     subject.validate(task, subject.val_batches)
+    if _shapes(before) != _shapes(state(task)):  # `setup` or `configure_model` has made layers
+        before = state(task)
+        subject.validate(task, subject.val_batches)
     if frozen := [name for name, p in task.named_parameters() if name in trainable and not p.requires_grad]:
         raise CheckFailed(
             f"{list_names(frozen)} requires no gradient after validation, so training ends with the first one: "
@@ -98,6 +103,10 @@ def evaluation_changes_nothing(subject: Subject) -> None:
         "after validation",
         "it may only look; batch normalisation in training mode changes buffers",
     )
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in state.items()}
 
 
 def evaluation_is_deterministic(subject: Subject) -> None:

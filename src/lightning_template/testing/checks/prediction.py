@@ -75,7 +75,7 @@ def _predictions(subject: Subject, batches: Sequence[Any], seed: int = 0) -> lis
     )
     joined = [torch.cat([part.reshape(part.shape or 1) for part in column]) for column in columns]
     if not joined:
-        raise CheckFailed("`predict_step` returns no tensor")
+        raise CheckAdvised("`predict_step` returns no tensor, so its rows cannot be compared with the samples")
     return joined
 
 

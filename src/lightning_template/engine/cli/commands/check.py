@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 from lightning_template.engine.cli.command_line import read_command_line
@@ -52,7 +53,8 @@ def main(args: Sequence[str]) -> int:
 
     known_checks(only, "--only")
     try:
-        results = check_task(*factories(command_line), only=only, strict="--strict" in args)
+        with redirect_stdout(sys.stderr):  # what the module prints
+            results = check_task(*factories(command_line), only=only, strict="--strict" in args)
     except ChecksFailed as error:
         results = error.results
     if "--json" in args:
