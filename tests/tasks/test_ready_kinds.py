@@ -8,7 +8,7 @@ import yaml
 from lightning.pytorch import LightningDataModule, LightningModule
 
 from conftest import ROOT
-from lightning_template.load import load_config
+from lightning_template.load import load_config, load_data
 from lightning_template.testing import check_task
 
 CONFIGS = [*(ROOT / "configs" / "shapes").glob("*.yaml"), *(ROOT / "configs" / "sequences").glob("*.yaml")]
@@ -36,7 +36,7 @@ def test_a_ready_kind_fails_no_check(path: Path, tmp_path: Path) -> None:
         return load_config(config)[0]
 
     def make_data() -> LightningDataModule:
-        return load_config(config)[1]
+        return load_data(config)
 
     results = check_task(make_task, make_data)
     outcomes = {result.check: result.outcome for result in results}

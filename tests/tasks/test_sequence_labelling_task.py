@@ -59,7 +59,9 @@ def test_more_padding_changes_no_number() -> None:
         task.training_step(batch, 0).backward()  # type: ignore[no-untyped-call]
     for name, weight in one.named_parameters():
         torch.testing.assert_close(weight.grad, other.get_parameter(name).grad, rtol=1e-4, atol=1e-6, msg=name)
-    assert one.predict_step(longer, 0)["prediction"] == other.predict_step((tokens, targets), 0)["prediction"]
+    found, expected = one.predict_step(longer, 0), other.predict_step((tokens, targets), 0)
+    assert found["prediction"] == expected["prediction"]
+    assert torch.equal(found["share"], expected["share"])
 
 
 def test_batches_may_differ_in_length() -> None:
@@ -78,7 +80,10 @@ def test_a_batch_may_have_lengths() -> None:
     longer = pad(values, (0, 0, 0, 5), value=3.0), LENGTHS, pad(targets, (0, 5), value=1)
     assert measured(make_task(takes_tokens=False), longer) == pytest.approx(found, rel=1e-5)
     table = task.predict_step((values, LENGTHS, targets), 0)
-    assert [len(text.split()) for text in table["prediction"]] == LENGTHS.tolist()
+    predicted = [text.split() for text in table["prediction"]]
+    assert [len(classes) for classes in predicted] == LENGTHS.tolist()
+    shares = [[classes.count(str(index)) / len(classes) for index in range(3)] for classes in predicted]
+    torch.testing.assert_close(table["share"], torch.tensor(shares))
     assert table["target"] == [
         " ".join(map(str, sample[:length].tolist())) for sample, length in zip(targets, LENGTHS, strict=True)
     ]

@@ -63,7 +63,14 @@ class SequenceLabellingTask(SegmentationTask):
             parts = [columns[name] for name in ("prediction", "target")]
             kept = [_without(str(self.ignore_index), *map(str.split, sample)) for sample in zip(*parts, strict=True)]
             columns["prediction"], columns["target"] = map(list, zip(*kept, strict=True))
+            columns["share"] = self._shares(columns["prediction"])
         return columns
+
+    def _shares(self, texts: list[str]) -> Tensor:
+        """Return the share of each class in texts of classes `(N, num_classes)`."""
+        samples = [text.split() for text in texts]
+        classes = map(str, range(self.num_classes))
+        return torch.tensor([[part.count(index) / max(1, len(part)) for part in samples] for index in classes]).T
 
     def figures(self, inputs: Any, predictions: Tensor, targets: Tensor) -> dict[str, Any]:
         """Show F1 of each class, and the first sequences with true and predicted classes as colours."""
