@@ -83,16 +83,19 @@ def shorten(message: str, options: Iterable[str]) -> str:
         options: Every option of the subcommand, such as `trainer.max_epochs`.
     """
     keys: list[str] = []
-    class_path, given = "", ""
+    class_path, given, depth = "", "", -1
     causes: list[str] = []
     for line in message.splitlines():
+        indent = len(line) - len(line.lstrip())
         # a callable's account stands on its type's line: "- Type typing.Callable[...] expects ... class: account"
         line = re.sub(r"^Type .* expects a function or a callable class: ", "", line.strip().removeprefix("- "))
         if match := re.fullmatch(r'Parser key "(.+)":', line):
             keys.append(match[1])
         elif match := re.fullmatch(r"Problem with given class_path '(.+)':", line):
-            class_path = match[1]
+            class_path, depth = match[1], indent
         elif line.startswith("Given value: "):
+            inner = re.search(r"class_path'?[=:] ?'([\w.]+)'", line) if indent > depth and not given else None
+            class_path = inner[1] if inner else class_path
             given = given or line.removeprefix("Given value: ").split(". Got value: ")[0]  # the innermost comes first
         elif line and not line.startswith(_NOISE) and not re.match("Expected a path but .* either", line):
             causes.append(line)
@@ -101,7 +104,7 @@ def shorten(message: str, options: Iterable[str]) -> str:
 
 def _explain(key: str, class_path: str, cause: str, given: str, options: Iterable[str]) -> str:
     where = f"`{key}`" if key else "the configuration"
-    if match := re.search(r"class_path='([\w.]+)'", cause + given):
+    if match := re.search(r"class_path='([\w.]+)'", cause):
         class_path = match[1]
     if match := re.search(r"[Oo]ption '([\w.]+)'|unrecognized arguments: -*([\w.]+)", cause):
         name = (match[1] or match[2]).replace(".init_args", "")
