@@ -49,6 +49,9 @@ class Lookup(nn.Module):
     def forward(self, tokens):
         return self.table(tokens).mean(1)
 
+class Optional(nn.Module):
+    def __init__(self, num_tokens: int | None = None): ...
+
 class Wrapped(nn.Module):
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -347,6 +350,29 @@ def test_the_last_word_is_the_wrappers(given: dict[str, Any], expected: tuple[in
     fill_sizes(config, FashionMNISTDataModule)
     network = config.model.init_args.network
     assert (network.init_args.out_features, network.init_args.backbone.init_args.num_classes) == expected
+
+
+def test_without_data_nothing_is_filled_in() -> None:
+    loss = {"class_path": "torch.nn.CrossEntropyLoss", "init_args": {"weight": "balanced"}}
+    for given, message in (({}, "`model.num_classes` is missing"), ({"num_classes": 3}, "and there is none")):
+        model: dict[str, Any] = {"class_path": "lightning_template.tasks.ClassificationTask"}
+        config = dict_to_namespace({"model": model | {"init_args": {"num_classes": None, "loss": loss} | given}})
+        with pytest.raises(ValueError, match=message):
+            fill_sizes(config, None)
+
+
+@pytest.mark.parametrize(("class_path", "is_asked"), [("nets.Optional", False), ("nets.Net", True)])
+@pytest.mark.usefixtures("nets")
+def test_an_optional_size_that_a_run_did_not_have_is_not_asked_for(class_path: str, is_asked: bool) -> None:
+    network: dict[str, Any] = {"class_path": "nets.Optional", "init_args": {"num_tokens": None}}
+    model: dict[str, Any] = {"class_path": "nets.Wrapped", "init_args": {"network": network}}
+    asked = []
+    fill_sizes(
+        dict_to_namespace({"model": model}),
+        lambda: asked.append(1) or FashionMNISTDataModule(),  # type: ignore[func-returns-value]
+        {"model": model | {"init_args": {"network": network | {"class_path": class_path}}}},
+    )
+    assert bool(asked) == is_asked
 
 
 @pytest.mark.usefixtures("nets")

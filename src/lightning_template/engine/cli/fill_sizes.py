@@ -36,13 +36,13 @@ def fill_sizes(
         ValueError: If the data do not tell a size.
     """
     model = config.get("model")
-    if earlier is not None:
-        for option in _lacking(model):
-            if (value := _earlier_value(option, earlier)) is not None:
-                option.value = torch.tensor(value) if is_balanced(option) else value
-    needs_data = make_data is not None and bool(_lacking(model))
-    data = look_at(make_data, lambda data: _fill(model, data)) if needs_data and make_data else None
+    lacking = [] if model is None else [option for option in size_options(model) if option.is_missing]
+    lacking += [] if model is None else [*filter(is_balanced, weight_options(model))]
+    lacking = [option for option in lacking if not _take_over(option, earlier or {})]
+    data = look_at(make_data, lambda data: _fill(model, lacking, data)) if lacking and make_data else None
     _check_complete("model", model)
+    if unbalanced := [option.option for option in lacking if is_balanced(option)]:
+        raise ValueError(f"`{unbalanced[0]}` is balanced by the data of a datamodule, and there is none")
     return data
 
 
@@ -70,18 +70,9 @@ def contradictions(model: Namespace, data: LightningDataModule, failed: bool) ->
     return "; ".join(found)
 
 
-def _lacking(model: Namespace | None) -> list[SizeOption]:
-    """Return the options that have no value yet."""
-    if model is None:
-        return []
-    return [option for option in size_options(model) if option.is_missing] + [
-        *filter(is_balanced, weight_options(model))
-    ]
-
-
-def _fill(model: Namespace, data: LightningDataModule) -> None:
+def _fill(model: Namespace, lacking: list[SizeOption], data: LightningDataModule) -> None:
     values = _values(model, size_options(model), DataSizes(data))
-    for option in _lacking(model):
+    for option in lacking:
         if is_balanced(option):
             balance(option, values)
             continue
@@ -97,14 +88,18 @@ def _values(model: Namespace, options: list[SizeOption], sizes: DataSizes) -> Si
     return SizeValues(sizes, next(iter(given), None), takes_one_value(arguments_of(model).get("loss")))
 
 
-def _earlier_value(option: SizeOption, earlier: Mapping[str, Any]) -> Any:
-    """Return the value of a size in another configuration, if it names the same class there."""
+def _take_over(option: SizeOption, earlier: Mapping[str, Any]) -> bool:
+    """Take a value, which may be None, from another configuration, and tell whether that has the same class there."""
     part: Any = earlier
     for name in option.key.split("."):
         part = part.get(name) if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping) or not _is_same(part.get("class_path"), option.part.class_path):
-        return None
-    return (part.get("init_args") or {}).get(option.name)
+        return False
+    value = (part.get("init_args") or {}).get(option.name)
+    if is_balanced(option) and not isinstance(value, list):
+        return False
+    option.value = torch.tensor(value) if is_balanced(option) else value
+    return True
 
 
 def _is_same(class_path: Any, other: str) -> bool:
