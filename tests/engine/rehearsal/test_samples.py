@@ -66,7 +66,8 @@ def test_samples_come_from_all_over_the_data_set() -> None:
 
 
 def test_a_data_set_may_hold_batches() -> None:
-    whole = DataLoader([{"x": torch.ones(4)}, {"x": torch.zeros(3)}], batch_size=None)  # type: ignore[arg-type]
+    batches: Any = [{"x": torch.ones(4)}, {"x": torch.zeros(3)}]
+    whole: Any = DataLoader(batches, batch_size=None)
     assert Sampler(whole).batch(1)["x"].tolist() == [1] * 4
     assert Sampler(whole).few()["x"].tolist() == [1] * 4
 

@@ -216,8 +216,11 @@ class Heads(nn.Linear):
 
 
 def test_outputs_that_the_task_does_not_take_are_named() -> None:
-    with pytest.raises(ValueError, match=r"`ClassificationTask.check_shapes` does not take outputs {logits: torch"):
+    with pytest.raises(
+        ValueError, match=r"^`ClassificationTask.check_shapes` does not take outputs {logits: t"
+    ) as raised:
         rehearse(task_of(network=Heads(3, 4)))
+    assert str(raised.value).endswith("; `forward(self, inputs)` may return a part of what the network returns")
 
 
 def test_a_batch_that_the_data_set_holds_is_not_changed() -> None:

@@ -182,6 +182,8 @@ def _call(trial: SupervisedTask, part: str, values: dict[str, Any], function: Ca
         where = f"model.{part}" if part in ("network", "loss") else f"{type(trial).__name__}.{part}"
         what = " and ".join(f"{name} {describe(value)}" for name, value in values.items())
         reason = f"no key {error}" if isinstance(error, KeyError) else one_line(error)
+        if is_about and "outputs" in values and not isinstance(values["outputs"], Tensor):
+            reason += "; `forward(self, inputs)` may return a part of what the network returns"
         raise ValueError(f"`{where}` does not take {what}: {reason}") from error
 
 
