@@ -57,7 +57,7 @@ def _make(path: str | Path, keys: Sequence[str]) -> tuple[Any, Any]:
             parsed.pop("data")
         made = parser.instantiate_classes(parsed)
     except ArgumentError as error:
-        raise ValueError(f"{path}: {shorten(str(error), [])}") from error
+        raise ValueError(f"{path}: {shorten(str(error), {})}") from error
     return made.get("model"), data or made.get("data")
 
 

@@ -49,11 +49,11 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     """
     subcommand, *options = args
     _check_structure(options)
-    config_files = _values(options, "--config", "-c")
+    config_files = values_of(options, "--config", "-c")
     configs = [read_config(Path(file)) for file in config_files]
 
     def setting(option: str) -> Any:
-        given = _values(options, f"--{option}")
+        given = values_of(options, f"--{option}")
         in_configs = [value for config in configs if (value := _lookup(config, option)) is not None]
         return next(reversed([*in_configs, *given]), None)
 
@@ -103,7 +103,7 @@ def _is_complete(configs: Sequence[Mapping[str, Any]], options: Sequence[str], r
 def _names_class(key: str, configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> bool:
     parts = [config.get(key) for config in configs]
     named = [part.get("class_path") if isinstance(part, Mapping) else part for part in parts]
-    return any(isinstance(name, str) for name in named) or bool(_values(options, f"--{key}", f"--{key}.class_path"))
+    return any(isinstance(name, str) for name in named) or bool(values_of(options, f"--{key}", f"--{key}.class_path"))
 
 
 def _check_parts(configs: Sequence[Mapping[str, Any]], options: Sequence[str]) -> None:
@@ -129,7 +129,7 @@ def _experiment(given: Any, config_files: Sequence[str]) -> str | None:
     return check_experiment(Path(config_files[0]).stem) if config_files else None
 
 
-def _values(options: Sequence[str], *names: str) -> list[str]:
+def values_of(options: Sequence[str], *names: str) -> list[str]:
     """Return the values of an option, given as `--name value` or `--name=value`, in order."""
     values = []
     for position, option in enumerate(options):

@@ -11,6 +11,7 @@ from lightning_template import __version__
 from lightning_template.engine.cli.completion import bash_completion
 from lightning_template.engine.process.errors import Stopped, nearest, one_line, printable
 from lightning_template.engine.process.signals import stop_signals
+from lightning_template.engine.process.slips import meant_subcommand
 from lightning_template.engine.process.streams import tolerant_output
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new", "upgrade")
@@ -123,9 +124,8 @@ def _dispatch(args: list[str]) -> int:
     if args[0].split("=")[0] in ("-c", "--config"):
         raise ValueError("put --config after the subcommand: lightning-template fit --config FILE")
     if args[0] not in SUBCOMMANDS:
-        raise ValueError(
-            f"no subcommand {args[0]}{nearest(args[0], SUBCOMMANDS)} (lightning-template --help lists them)"
-        )
+        hint = meant_subcommand(args[0]) or nearest(args[0], SUBCOMMANDS)
+        raise ValueError(f"no subcommand {args[0]}{hint} (lightning-template --help lists them)")
     if args[0] == "runs":
         from lightning_template.engine.cli.commands import runs
 

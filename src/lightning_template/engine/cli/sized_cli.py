@@ -89,5 +89,5 @@ class SizedCLI(CommandLineWins):
             if (failure := self.construction.failure()) is not None:
                 raise failure from failure.__cause__
             if isinstance(error, ValueError):
-                raise ValueError(shorten(str(error), [])) from error
+                raise ValueError(shorten(str(error), {})) from error
             raise

@@ -18,6 +18,7 @@ from lightning_template.engine.callbacks.data_digests import DataDigests
 from lightning_template.engine.callbacks.observer import Guard
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli.command_line import CommandLine, read_config
+from lightning_template.engine.cli.known_options import known_options
 from lightning_template.engine.cli.options import add_options, add_options_of
 from lightning_template.engine.cli.parser import TemplateParser
 from lightning_template.engine.cli.resume import check_changes, check_weights
@@ -83,7 +84,7 @@ class TemplateCLI(SizedCLI):
         try:
             super().parse_arguments(parser, args)
         except ArgumentError as error:
-            options = self.subcommand_parser.get_defaults().keys()
+            options = known_options(self.subcommand_parser, self.command_line.args)
             raise ValueError(shorten(str(error), options)) from error
         except RecursionError as error:
             raise ValueError("the configuration nests too deeply") from error

@@ -6,7 +6,9 @@ import inspect
 import pkgutil
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from lightning_template.engine.process.slips import meant_option
 
 _MOVED = {
     "steps_per_execution": "callbacks.executions.steps",
@@ -75,12 +77,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(" ".join(lines).split()) or type(error).__name__
 
 
-def shorten(message: str, options: Iterable[str]) -> str:
+def shorten(message: str, options: Mapping[str, str]) -> str:
     """Reduce jsonargparse's account of everything it tried to the cause, with a hint at the nearest name.
 
     Args:
         message: Text of jsonargparse's error.
-        options: Every option of the subcommand, such as `trainer.max_epochs`.
+        options: Text of the value of every option of the subcommand, such as `trainer.max_epochs`.
     """
     keys: list[str] = []
     class_path, given, depth = "", "", -1
@@ -102,21 +104,15 @@ def shorten(message: str, options: Iterable[str]) -> str:
     return _explain(".".join(keys), class_path, " ".join(causes), given, options)
 
 
-def _explain(key: str, class_path: str, cause: str, given: str, options: Iterable[str]) -> str:
+def _explain(key: str, class_path: str, cause: str, given: str, options: Mapping[str, str]) -> str:
     where = f"`{key}`" if key else "the configuration"
     if match := re.search(r"class_path='([\w.]+)'", cause):
         class_path = match[1]
-    if match := re.search(r"[Oo]ption '([\w.]+)'|unrecognized arguments: -*([\w.]+)", cause):
+    if match := re.search(r"[Oo]ption '([\w.]+)'|unrecognized arguments: (?:-+([^\s=]+)|(\S+))", cause):
+        if match[3]:
+            return _explain_positional(match[3], options)
         name = (match[1] or match[2]).replace(".init_args", "")
-        if not key:
-            return f"`{name}` is not an option{_nearest_option(name, options)}"
-        first, known = name.split(".")[0], _parameters(class_path)
-        hint = (
-            f": it is set in code, where {class_path} is defined or called" if first in known else nearest(first, known)
-        )
-        if key == "model" and name in _MOVED:
-            hint = f": give `{_MOVED[name]}` instead"
-        return f"`{key}.{name}` is not an option of {class_path}{hint}"
+        return _explain_name(key, name, class_path, options)
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", cause):
         if new := _MOVED.get(f"{match[1]}.{match[2]}"):
             return f"{where}: {match[1]}.{match[2]} has moved: write {new} instead"
@@ -135,12 +131,28 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Iterabl
     return f"{where}: {cause}" if key else cause
 
 
-def _nearest_option(name: str, options: Iterable[str]) -> str:
-    known = {re.split(r"\.(?:class_path|init_args)", option)[0] for option in options}
-    group = name.split(".")[0]
-    if any(option.startswith(f"{group}.") for option in known):
-        return nearest(name, known)
-    return nearest(group, {option.split(".")[0] for option in known})
+def _explain_name(key: str, name: str, class_path: str, options: Mapping[str, str]) -> str:
+    """Say what an option that is not there may be; `key` is that of the class that lacks it, or empty."""
+    if not key:
+        hint = meant_option(name, options) or nearest(name.split(".")[0], {option.split(".")[0] for option in options})
+        return f"`{name}` is not an option{hint}"
+    first, known = name.split(".")[0], _parameters(class_path)
+    if key == "model" and name in _MOVED:
+        hint = f": give `{_MOVED[name]}` instead"
+    elif first in known:
+        hint = f": it is set in code, where {class_path} is defined or called"
+    else:
+        hint = meant_option(f"{key}.{name}", options) or nearest(first, known)
+    return f"`{key}.{name}` is not an option of {class_path}{hint}"
+
+
+def _explain_positional(word: str, options: Mapping[str, str]) -> str:
+    """Say what a word may be that is neither an option nor the value of one."""
+    name, equals, _ = word.partition("=")
+    if equals:
+        return f"`{word}` is not an option: options begin with two dashes{meant_option(name, options)}"
+    hint = f": did you mean --config {word}?" if word.endswith((".yaml", ".yml")) else ", nor the value of one"
+    return f"`{word}` is not an option{hint}"
 
 
 def _kind(kind: str) -> str:

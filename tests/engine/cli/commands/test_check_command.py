@@ -53,7 +53,7 @@ def test_some_checks_alone_and_advice_as_a_failure(command: Command, monkeypatch
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--model.optimizer.lrr=1"], "did you mean lr?"),
+        (["--model.optimizer.lrr=1"], "did you mean model.optimizer.lr?"),
         (["--only=export"], "`--only` names no check export, did you mean exports?"),
         (["--data.num_points=1"], "a line needs `num_points` >= 2"),
         (["--ckpt_path=last", "--experiment=none"], "no last.ckpt in 0 runs in lightning_logs/none"),
