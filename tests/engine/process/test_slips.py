@@ -29,7 +29,7 @@ MEANT = {
     "gpus": "trainer.devices? It is auto",
     "num_workers": "data.num_workers? It is 0",
     "workers": "data.num_workers? It is 0",
-    "wd": "model.optimizer.weight_decay? It is 0.0",
+    "wd": "model.optimizer.weight_decay? It is 0",
     "momentum": "model.optimizer.momentum? It is 0.9",
     "hidden_features": "model.network.hidden_features? It is [4]",
     "hidden_sizes": "model.network.hidden_features? It is [4]",
@@ -58,6 +58,10 @@ LINES = {
     ),
     "a second value": (["--trainer.max_epochs", "3", "4"], "`4` is not an option, nor the value of one"),
     "a file without its option": (["x.yaml"], "`x.yaml` is not an option: did you mean --config x.yaml?"),
+    "a key of a class in YAML": (
+        ["--config", "nested.yaml"],
+        "`model.optimizer.lrr` is not an option of torch.optim.SGD, did you mean model.optimizer.lr? It is 0.01",
+    ),
     "a key of YAML": (["--config", "slip.yaml"], "`epochs` is not an option, did you mean trainer.max_epochs? It is 9"),
 }
 SUBCOMMANDS = {
@@ -96,6 +100,7 @@ def test_each_name_means_one_option(command: Command, monkeypatch: pytest.Monkey
 def test_a_slip_gets_one_line(slip: str, command: Command) -> None:
     args, line = LINES[slip]
     Path("slip.yaml").write_text("epochs: 3\ntrainer: {max_epochs: 9}\n")
+    Path("nested.yaml").write_text("model: {init_args: {optimizer: {init_args: {lrr: 1}}}}\n")
     assert mistaken(command, "fit", "--config", MLP, *args) == line
 
 

@@ -52,8 +52,8 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if not isinstance(value, Mapping):
             yield name, value
             continue
-        if key != "init_args":
-            yield name, value.get("class_path", {**value})
+        if key != "init_args" and not {"init_args", "class_path"} & value.keys():
+            yield name, dict(value)
         yield from _flat(value, name)
 
 

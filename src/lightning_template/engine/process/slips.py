@@ -1,4 +1,4 @@
-"""What is meant by a name that is not there: it may be a part of another, misspelt, or the name in other tools."""
+"""Hints for names that are not there: parts of others, misspellings, names from other tools."""
 
 import difflib
 from collections.abc import Iterable, Mapping
