@@ -120,8 +120,8 @@ def edit(file: str, *pairs: tuple[str, str]) -> None:
 def adapt_to_csv() -> None:
     """Bring a table of one's own at another place, and say in the configuration what is in it."""
     rows = [f"{'abc'[index % 3]};{index * 7 % 11};{index / 4 or ''}" for index in range(60)]
-    Path("mine.csv").write_text("\n".join(["species;petals;height", *rows]))
-    edit("rose.yaml", ("data/rose.csv", "mine.csv"), ("targets: target", "targets: species\n    missing: median"))
+    Path("data/mine.csv").write_text("\n".join(["species;petals;height", *rows]))
+    edit("rose.yaml", ("data/rose.csv", "data/mine.csv"), ("targets: target", "targets: species\n    missing: median"))
     edit("rose.yaml", ("hidden_features: [32]", "hidden_features: [5, 5]"))
 
 
