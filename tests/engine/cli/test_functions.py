@@ -162,8 +162,8 @@ def test_a_network(network: Any, width: int, bias: bool) -> None:
             "Expected a member of <enum 'ResNet18",
         ),
         (
-            {"optimizer_groups": {"network.wight": {"lr": 1}}},
-            "no trained parameter is named network.wight, did",
+            {"optimizer_groups": {"network.heavy": {"lr": 1}}},
+            "no trained parameter is named network.heavy, did",
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_all_patterns_that_match_count_the_last_one_most() -> None:
     ("pattern", "hint"),
     [
         ("body.con", ", did you mean body.conv"),
-        ("boddy.conv.weight", ", did you mean body.conv.weight"),
+        ("bode.conv.weight", ", did you mean body.conv.weight"),
         ("body.frozen", ", did you mean "),
         ("?", ": there are scale, body.conv.weight, "),
     ],
