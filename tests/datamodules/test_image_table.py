@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> tuple[Path, np.ndarray]:
 
 
 def make(folder: Path, table: Path, **options: Any) -> ImageFolderDataModule:
-    defaults = {"image_size": SIZE, "val_fraction": 0.0, "test_fraction": 0.0, "normalize": False}
+    defaults: dict[str, Any] = {"image_size": SIZE, "val_fraction": 0.0, "test_fraction": 0.0, "normalize": False}
     data = ImageFolderDataModule(str(folder), **(defaults | {"table": str(table)} | options))
     data.setup("fit")
     return data

@@ -204,7 +204,7 @@ def test_categories_as_indices(tmp_path: Path) -> None:
 def test_a_network_looks_categories_up() -> None:
     network = CategoryMLP(4, [3, 5], [], 2, embedding_features=2)
     inputs = torch.tensor([[0.5, -1.0, 2.0, 4.0], [1.5, 2.0, 0.0, 1.0]])
-    first, second = (embedding.weight.detach() for embedding in network.embeddings)
+    first, second = (embedding.get_parameter("weight").detach() for embedding in network.embeddings)
     known = torch.stack([torch.cat([torch.tensor([0.5, -1]), first[2], second[4]])])
     torch.testing.assert_close(network(inputs)[:1], network.mlp(known))
     with pytest.raises(ValueError, match=r"need inputs of single precision, got torch\.bfloat16"):
@@ -221,6 +221,6 @@ def test_a_fit_with_indices(command: Command, workspace: Path) -> None:
         *PLAIN_MLP[1:],
     )
     assert fitted.status == 0, fitted.err
-    network = load_run("lightning_logs/default/version_0").task.network
+    network: Any = load_run("lightning_logs/default/version_0").task.network
     assert [embedding.num_embeddings for embedding in network.embeddings] == [3, 4]
     assert network.num_numbers == 1
