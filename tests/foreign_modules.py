@@ -893,6 +893,21 @@ class OwnCheckpoint(Classifier):
         self.version = state["version"]
 
 
+class TakesNetwork(Classifier):
+    """Saves an object that is made from YAML, as a hyper-parameter, and calls it by that."""
+
+    def __init__(self, network: nn.Module, lr: float = 0.1):
+        super().__init__(lr=lr)
+        self.save_hyperparameters()
+        self.network = self.hparams.network
+
+    def forward(self, x):
+        return self.network(x)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.network.parameters(), lr=self.hparams.lr)
+
+
 class Nested(LightningModule):
     """LightningModules within a LightningModule."""
 
