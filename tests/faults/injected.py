@@ -171,6 +171,9 @@ class FaultyLoader(LightningDataModule):
         num_workers: Number of the loader's workers.
     """
 
+    input_shape = (1,)
+    num_targets = 1
+
     def __init__(self, num_samples: int = 20, fault: Fault | None = None, num_workers: int = 0) -> None:
         super().__init__()
         self.num_samples = num_samples

@@ -56,7 +56,7 @@ def test_a_target_that_is_no_class(command: Command, fashion_mnist: Path) -> Non
     few = ["--model.num_classes=5", "--model.network.out_features=5"]
     refused = command("fit", config, f"--data.data_dir={fashion_mnist}", *few)
     assert refused.status == 2
-    assert "targets must be classes from 0 to 4, got 0 to 9" in refused.err.splitlines()[-1]
+    assert "the data have 10 classes, `model.num_classes` is 5" in refused.err.splitlines()[-1]
     assert not list(Path().rglob("*.ckpt"))
 
 

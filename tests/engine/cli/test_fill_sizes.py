@@ -113,6 +113,12 @@ class Plain(LightningDataModule):
         return DataLoader(self.data, 2, shuffle=True, num_workers=self.workers)
     def val_dataloader(self):
         return DataLoader(self.data, 2)
+
+class Needy(Plain):
+    def __init__(self, batch_size: int):
+        super().__init__()
+    def train_dataloader(self):
+        return DataLoader(self.data, 2 * self.trainer.world_size)
 """
 
 QUICK: dict[str, Any] = {
@@ -186,7 +192,8 @@ def test_no_shipped_configuration_has_sizes(path: Path) -> None:
 @pytest.mark.parametrize("data", ["nets.Rows", "nets.Plain"])
 def test_what_a_network_lacks_is_taken_from_the_data(network: Any, shape: tuple[int, int], data: str) -> None:
     num_classes = network["init_args"].get("n_classes", 3) if isinstance(network, dict) else 3
-    task: Any = load_config(write(network, data, **({"num_classes": 5} if num_classes == 5 else {})))[0]
+    given: dict[str, Any] = {"num_classes": 5} if num_classes == 5 else {}
+    task: Any = load_config(write(network, data, **given))[0]
     weights = [*task.network.parameters()]
     assert weights[0].shape == shape
     assert weights[-1].shape == (num_classes,)
@@ -338,7 +345,10 @@ def test_what_runs_is_not_refused(network: Any, task: str, arguments: dict[str, 
     [({}, (10, 1000)), ({"out_features": 4}, (4, 1000)), ({"weights": "DEFAULT"}, (10, 1000))],
 )
 def test_the_last_word_is_the_wrappers(given: dict[str, Any], expected: tuple[int, int]) -> None:
-    inner = {"class_path": "torchvision.models.resnet18", "init_args": {"num_classes": 1000, "weights": None}}
+    inner: dict[str, Any] = {
+        "class_path": "torchvision.models.resnet18",
+        "init_args": {"num_classes": 1000, "weights": None},
+    }
     if "weights" in given:
         inner["init_args"] |= given
         given = {}
@@ -359,6 +369,20 @@ def test_without_data_nothing_is_filled_in() -> None:
         config = dict_to_namespace({"model": model | {"init_args": {"num_classes": None, "loss": loss} | given}})
         with pytest.raises(ValueError, match=message):
             fill_sizes(config, None)
+
+
+@pytest.mark.usefixtures("nets")
+def test_loaders_that_need_a_trainer_are_one_line(command: Command) -> None:
+    result = command("fit", "--config", write("nets.Net", "nets.Needy"))
+    missing = "`model.num_classes` is missing, and no sample could be looked at"
+    assert result.status == 2
+    assert f"{missing}: AttributeError: 'NoneType' object has no attribute 'world_size'" in result.err
+    assert (
+        command(
+            "fit", "--config", write(named("nets.Net", in_features=13, n_classes=3), "nets.Needy", num_classes=3)
+        ).status
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("class_path", "is_asked"), [("nets.Optional", False), ("nets.Net", True)])

@@ -102,11 +102,11 @@ MISTAKES = {
     ),
     "inputs of another shape": (
         ["fit", *OLS, "--model.network.in_features", "2"],
-        "`model.network` does not take inputs torch.float32 of shape (100, 1): ",
+        "the data have 1 input, `model.network.init_args.in_features` is 2",
     ),
     "inputs of another shape in an evaluation": (
         ["test", *OLS, "--allow_untrained", "--model.network.in_features", "2"],
-        "`model.network` does not take inputs torch.float32 of shape (100, 1): ",
+        "the data have 1 input, `model.network.init_args.in_features` is 2",
     ),
     "wrong monitor": (
         [*VALIDATED, "--callbacks.checkpoint.monitor", "val/los", "--callbacks.checkpoint.mode", "min"],
@@ -154,7 +154,7 @@ MISTAKES = {
     ),
     "targets of another shape": (
         ["fit", *OLS, "--model.network.out_features", "2"],
-        "targets must be floating point and have the outputs' shape (100, 2), got torch.float32 of shape (100, 1)",
+        "the data have 1 target, `model.network.init_args.out_features` is 2",
     ),
 }
 

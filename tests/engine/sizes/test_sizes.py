@@ -86,6 +86,10 @@ CASES: dict[str, tuple[LightningDataModule, tuple[Any, ...]]] = {
     "negative": (Loaders(Pairs(9, lambda index: (torch.zeros(3), -index))), ((3,), None, None)),
     "floats": (Loaders(Pairs(9, lambda index: (torch.zeros(3), float(index)))), ((3,), None, 1)),
     "a stream": (Loaders(Stream()), ((3,), None, None)),
+    "inputs of several parts": (
+        Loaders(Pairs(9, lambda index: ({"a": torch.zeros(3)}, index % 3))),
+        (None, 3, None),
+    ),
     "dicts": (Loaders(Pairs(9, lambda index: {"x": torch.zeros(3), "y": index})), (None, None, None)),
     "three parts": (Loaders(Pairs(9, lambda index: (torch.zeros(3), index, index))), (None, None, None)),
     "several loaders": (Loaders([1, 2]), (None, None, None)),
@@ -95,6 +99,16 @@ CASES: dict[str, tuple[LightningDataModule, tuple[Any, ...]]] = {
 @pytest.mark.parametrize(("data", "expected"), CASES.values(), ids=CASES)
 def test_sizes_of_data(data: LightningDataModule, expected: tuple[Any, ...]) -> None:
     assert sizes(data) == expected
+
+
+def test_targets_are_read_only_to_count_classes() -> None:
+    read: list[int] = []
+    data = Loaders(Pairs(90, lambda index: (torch.zeros(3), read.append(index) or index % 3)))  # type: ignore[func-returns-value]
+    known = DataSizes(data)
+    assert known.get("input_shape") == (3,)
+    assert len(read) <= 8
+    assert known.get("num_classes") == 3
+    assert len(read) >= 90
 
 
 def test_labels_are_seen() -> None:

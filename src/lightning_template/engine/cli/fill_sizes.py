@@ -16,6 +16,7 @@ from lightning.pytorch import LightningDataModule
 from lightning_template.engine.cli.class_weights import balance, is_balanced, weight_options, wrong_lengths
 from lightning_template.engine.cli.parser import signature
 from lightning_template.engine.cli.size_options import SizeOption, arguments_of, size_options, takes_one_value
+from lightning_template.engine.process.errors import one_line
 from lightning_template.engine.sizes import CLASSES, OUTPUTS, DataSizes, SizeValues, look_at
 
 
@@ -80,6 +81,9 @@ def _fill(model: Namespace, lacking: list[SizeOption], data: LightningDataModule
         is_whole = signature(option.part.class_path).left_out.get(option.name) is int
         if value is not None and not (is_whole and isinstance(value, tuple)):
             option.value = value
+        elif (failure := values.sizes.failure) is not None:
+            reason = f"{type(failure).__name__}: {one_line(failure)}"
+            raise ValueError(f"`{option.option}` is missing, and no sample could be looked at: {reason}") from failure
 
 
 def _values(model: Namespace, options: list[SizeOption], sizes: DataSizes) -> SizeValues:

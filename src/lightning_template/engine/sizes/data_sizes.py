@@ -34,6 +34,8 @@ class DataSizes:
     def __init__(self, data: LightningDataModule, is_ready: bool = False) -> None:
         self.data = data
         self._is_ready = is_ready
+        self.failure: Exception | None = None
+        """Why no sample could be looked at."""
 
     def get(self, name: str) -> Any:
         """Return a size, a whole number or a tuple of them; None if nothing tells it.
@@ -45,7 +47,9 @@ class DataSizes:
         if value is None and not self._is_ready:
             self._make_ready()
             value = self._told(name)
-        return self._seen.get(name) if value is None else value
+        if value is None:
+            return self._num_classes if name == "num_classes" else self._seen.get(name)
+        return value
 
     def train_targets(self) -> Tensor | None:
         """Return the targets of the training samples, if they are tensors; None if nobody knows all of them."""
@@ -73,27 +77,32 @@ class DataSizes:
     @cached_property
     def _seen(self) -> Mapping[str, Any]:
         """What samples of the training set show, if they are pairs of inputs and targets."""
-        loader = self.data.train_dataloader()
-        batch = _batch(loader)
-        if not (
-            isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(part, Tensor) for part in batch)
-        ):
+        try:
+            batch = _batch(self.data.train_dataloader())
+        except Exception as error:  # of loaders that need a Trainer, or a sample
+            self.failure = error
             return {}
-        inputs, targets = batch
-        seen = {"input_shape": _size(inputs.shape[1:])}
+        inputs, targets = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (None, None)
+        seen = {"input_shape": _size(inputs.shape[1:])} if isinstance(inputs, Tensor) else {}
+        if not isinstance(targets, Tensor):
+            return {}
         if targets.ndim == 2 and targets.shape[1] > 1 and bool(((targets == 0) | (targets == 1)).all()):
             seen["num_labels"] = targets.shape[1]
         if targets.is_floating_point() and targets.ndim <= 2:
             seen["num_targets"] = math.prod(targets.shape[1:])
-        elif targets.ndim == 1 and not targets.is_floating_point():
-            seen["num_classes"] = _size(self._num_classes(loader))
+        seen["is_of_classes"] = targets.ndim == 1 and not targets.is_floating_point()
         return seen
 
-    def _num_classes(self, loader: Any) -> int | None:
-        """Return the number of classes of targets that are class indices `(N,)`."""
+    @cached_property
+    def _num_classes(self) -> Any:
+        """Number of classes of targets that are class indices `(N,)`, all of which may have to be read."""
+        return _size(self._count_classes()) if self._seen.get("is_of_classes") else None
+
+    def _count_classes(self) -> int | None:
         if isinstance(self.data, InMemoryDataModule):
             parts = (self.data.train_set, self.data.val_set, self.data.test_set)
             return max(_largest(part.targets) for part in parts if part is not None and len(part)) + 1
+        loader = self.data.train_dataloader()
         dataset = loader.dataset if isinstance(loader, DataLoader) else None
         while isinstance(dataset, Subset):
             dataset = dataset.dataset
