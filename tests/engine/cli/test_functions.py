@@ -42,6 +42,11 @@ def net(width, **options):
     return nn.Sequential(nn.Linear(1, width), nn.Linear(width, 1, **chosen))
 
 
+class Ramp(torch.optim.lr_scheduler.LinearLR):
+    def __init__(self, optimizer, scale=1.0, **kwargs):
+        super().__init__(optimizer, **kwargs)
+
+
 class Maker:
     @staticmethod
     def net(width=3):
@@ -103,6 +108,15 @@ def of(path: str, **arguments: Any) -> dict[str, Any]:
 def test_an_optimizer(optimizer: Any, lr: float, momentum: float) -> None:
     (group,) = task(optimizer=optimizer).configure_optimizers().param_groups
     assert (group["lr"], group["momentum"]) == (lr, momentum)
+
+
+@pytest.mark.parametrize(("arguments", "total"), [({}, 4), ({"total_iters": 0.5}, 2), ({"total_iters": 3}, 3)])
+def test_a_schedule_that_hands_its_arguments_on(
+    arguments: dict[str, Any], total: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = task(lr_scheduler=of("functions.Ramp", scale=2.0, **arguments))
+    monkeypatch.setattr(type(made), "trainer", type("Trainer", (), {"max_epochs": 4}))
+    assert made.configure_optimizers()["lr_scheduler"]["scheduler"].total_iters == total
 
 
 def test_arguments_come_after_a_function_on_the_command_line(command: Command) -> None:

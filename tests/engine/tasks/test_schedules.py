@@ -102,6 +102,19 @@ class Own(LambdaLR):
         super().__init__(optimizer, lambda step: (1 - step / total_steps) ** power)
 
 
+class Child(CosineAnnealingLR):
+    """Hands its arguments on to torch's class."""
+
+    def __init__(self, optimizer: Optimizer, *, scale: float = 1.0, **kwargs: Any) -> None:
+        self.scale = scale
+        super().__init__(optimizer, **kwargs)
+
+
+class Ramp(LinearLR):
+    def __init__(self, optimizer: Optimizer, **kwargs: Any) -> None:
+        super().__init__(optimizer, **kwargs)
+
+
 def of_transformers(optimizer: Optimizer, num_warmup_steps: int, num_training_steps: int) -> Any:
     return LambdaLR(optimizer, lambda step: min(step / num_warmup_steps, 1 - step / num_training_steps))
 
@@ -139,6 +152,9 @@ CASES: dict[str, tuple[Any, Make, str]] = {
         "epoch",
     ),
     "own": (partial(Own, power=2), partial(Own, total_steps=8, power=2), "epoch"),
+    "child": (partial(Child, scale=2.0), partial(CosineAnnealingLR, T_max=8), "epoch"),
+    "child, share": (partial(Child, T_max=0.5), partial(CosineAnnealingLR, T_max=4), "epoch"),
+    "ramp": (Ramp, partial(LinearLR, total_iters=8), "epoch"),
     "transformers": (
         partial(of_transformers, num_warmup_steps=0.1),
         partial(of_transformers, num_warmup_steps=4, num_training_steps=40),

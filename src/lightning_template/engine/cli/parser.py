@@ -45,7 +45,7 @@ class TemplateParser(SignatureParser):
         if name == "mode" and isinstance(owner, type) and issubclass(owner, ReduceLROnPlateau):
             return Literal["min", "max"] | None, None
         if name in COUNTS and kind in (int, int | None, inspect.Parameter.empty):
-            filled = is_filled(owner, parameters_of(owner)[name])
+            filled = is_filled(parameters_of(owner)[name])
             return (int | float | None, None) if filled or default is None else (int | float, default)
         return kind, default
 

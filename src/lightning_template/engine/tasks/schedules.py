@@ -46,20 +46,30 @@ def unwrap(factory: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
-    """Return the parameters of a class or function; none if it does not tell."""
-    try:
-        return dict(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        return {}
+    """Return the parameters of a class, those that it hands on to its base included, or of a function.
 
-
-def is_filled(target: Any, parameter: inspect.Parameter) -> bool:
-    """Tell whether an argument is the length of the run where it is not given.
-
-    It is not where a function or class of one's own has a default for it.
+    Lengths for which torch has a default of its own have None here: they are the length of the run, too.
     """
-    of_torch = isinstance(target, type) and target.__module__ == "torch.optim.lr_scheduler"
-    return parameter.name in FILLED and (of_torch or parameter.default in (None, parameter.empty))
+    found: dict[str, inspect.Parameter] = {}
+    for maker in (
+        [base for base in target.__mro__ if "__init__" in vars(base)] if isinstance(target, type) else [target]
+    ):
+        try:
+            parameters = inspect.signature(maker).parameters.values()
+        except (TypeError, ValueError):
+            break
+        for parameter in parameters:
+            has_default = parameter.name in FILLED and parameter.default is not parameter.empty
+            of_torch = getattr(maker, "__module__", "") == "torch.optim.lr_scheduler"
+            found.setdefault(parameter.name, parameter.replace(default=None) if has_default and of_torch else parameter)
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return found
+
+
+def is_filled(parameter: inspect.Parameter) -> bool:
+    """Tell whether an argument is the length of the run where it is not given: one's own default is as it is."""
+    return parameter.name in FILLED and parameter.default in (None, parameter.empty)
 
 
 def is_schedule(target: Any) -> bool:
@@ -75,7 +85,7 @@ def may_be_left_out(target: Any, name: str) -> bool:
         return False
     if name == "mode" and isinstance(target, type) and issubclass(target, ReduceLROnPlateau):
         return True
-    return name in (parameters := parameters_of(target)) and is_filled(target, parameters[name])
+    return name in (parameters := parameters_of(target)) and is_filled(parameters[name])
 
 
 def make_schedule(target: Factory, *args: Any, **given: Any) -> LRScheduler:
@@ -150,7 +160,7 @@ def _lengths(target: Any, given: Mapping[str, Any], place: Place) -> dict[str, A
         value = given.get(name)
         if isinstance(value, float):
             found[name] = _count(name, value, place)
-        elif value is None and is_filled(target, parameters[name]) and given.get("epochs") is None:
+        elif value is None and is_filled(parameters[name]) and given.get("epochs") is None:
             found[name] = _known(name, place)
     if isinstance(milestones := given.get("milestones"), list | tuple):
         counts = [_count("milestones", value, place) for value in milestones]
