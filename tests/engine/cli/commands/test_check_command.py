@@ -100,7 +100,7 @@ def test_the_status_is_1_if_one_check_failed(
     command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    results = [CheckResult("check_name", outcome, "why", 0.25) for outcome in outcomes]
+    results = [CheckResult("check_name", outcome, "why", 0.25, "task.py:3") for outcome in outcomes]
 
     def check_task(*_: object, **__: object) -> list[CheckResult]:
         if raises:
@@ -112,7 +112,8 @@ def test_the_status_is_1_if_one_check_failed(
     done = command(*LINE, "--json")
     assert (done.status, done.err) == (status, "")
     assert json.loads(done.out) == [
-        {"check": "check_name", "outcome": outcome, "message": "why", "seconds": 0.25} for outcome in outcomes
+        {"check": "check_name", "outcome": outcome, "message": "why", "seconds": 0.25, "place": "task.py:3"}
+        for outcome in outcomes
     ]
 
 
