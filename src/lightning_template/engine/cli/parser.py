@@ -44,8 +44,9 @@ class TemplateParser(SignatureParser):
             return list[int | float], default
         if name == "mode" and isinstance(owner, type) and issubclass(owner, ReduceLROnPlateau):
             return Literal["min", "max"] | None, None
-        if name in COUNTS and kind in (int, int | None, inspect.Parameter.empty):
-            filled = is_filled(parameters_of(owner)[name])
+        parameter = parameters_of(owner).get(name)
+        if name in COUNTS and parameter and kind in (int, int | None, inspect.Parameter.empty):
+            filled = is_filled(parameter)
             return (int | float | None, None) if filled or default is None else (int | float, default)
         return kind, default
 

@@ -48,12 +48,11 @@ def unwrap(factory: Any) -> tuple[Any, dict[str, Any]]:
 def parameters_of(target: Any) -> dict[str, inspect.Parameter]:
     """Return the parameters of a class, those that it hands on to its base included, or of a function.
 
-    Lengths for which torch has a default of its own have None here: they are the length of the run, too.
+    The defaults of torch's own lengths are None here: these are the length of the run, too.
     """
     found: dict[str, inspect.Parameter] = {}
-    for maker in (
-        [base for base in target.__mro__ if "__init__" in vars(base)] if isinstance(target, type) else [target]
-    ):
+    bases = [base for base in getattr(target, "__mro__", ()) if "__init__" in vars(base)]
+    for maker in bases or [target]:
         try:
             parameters = inspect.signature(maker).parameters.values()
         except (TypeError, ValueError):
