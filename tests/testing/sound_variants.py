@@ -472,6 +472,16 @@ class WeightedClasses(MacroAccuracy):
         return out
 
 
+class Mixup(MacroAccuracy):
+    """Random numbers decide which samples are mixed, so the target of one changes the gradient of another."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        order, share = torch.randperm(len(batch[0])), 0.05 * torch.rand(())
+        out = self(share * batch[0] + (1 - share) * batch[0][order])
+        loss: Tensor = share * F.cross_entropy(out, batch[1]) + (1 - share) * F.cross_entropy(out, batch[1][order])
+        return loss
+
+
 VARIANTS = {
     "language model": Sound(LanguageModel, Texts),
     "masked words": Sound(MaskedWords, Texts),
@@ -494,4 +504,5 @@ VARIANTS = {
     "two heads": Sound(TwoHeads, TwoTargets),
     "detection": Sound(Detector, Boxes),
     "weighted classes": Sound(WeightedClasses),
+    "mixup": Sound(Mixup),
 }

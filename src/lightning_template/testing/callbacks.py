@@ -43,15 +43,22 @@ class LossRecorder(Callback):
 
 
 class SameNumbers(Callback):
-    """Makes each training step, and the start of each epoch, draw the same random numbers."""
+    """Makes each training step, and the start of each epoch, draw the same random numbers.
+
+    Args:
+        seed: Seed of the numbers.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seed."""
-        seed_all(0)
+        seed_all(self.seed)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed."""
-        seed_all(0)
+        seed_all(self.seed)
 
 
 class SameWeights(Callback):
