@@ -260,7 +260,7 @@ def test_data_on_a_device_go_there_once_there_is_a_trainer() -> None:
     [({}, 1), ({"LOCAL_RANK": "0"}, 1), ({"LOCAL_RANK": "1"}, 0), ({"LOCAL_RANK": "1", "TORCHELASTIC_RUN_ID": "a"}, 1)],
 )
 def test_data_are_prepared_once(environment: dict[str, str], calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("LOCAL_RANK", "TORCHELASTIC_RUN_ID"):
+    for name in ("LOCAL_RANK", "TORCHELASTIC_RUN_ID", "SLURM_LOCALID"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -40,7 +40,9 @@ def prepare_once(data: LightningDataModule) -> None:
     same time, and cannot wait for one another without a Trainer. There each calls it, one after the other.
     """
     environment = os.environ
-    if environment.get("LOCAL_RANK", "0") != "0" and "TORCHELASTIC_RUN_ID" not in environment:
+    if "TORCHELASTIC_RUN_ID" not in environment and "SLURM_LOCALID" not in environment:
+        if environment.get("LOCAL_RANK", "0") == "0":
+            data.prepare_data()
         return
     with FileLock(Path(tempfile.gettempdir(), f"lightning-template-{os.getuid()}.lock")):
         data.prepare_data()
