@@ -14,7 +14,12 @@ from conftest import NUM_TEST, ROOT, Command
 
 FOLDERS = ("fashion_mnist", "line", "shapes", "sequences")
 EXPERIMENTS = [path for folder in FOLDERS for path in sorted((ROOT / "configs" / folder).glob("*.yaml"))]
-OVERLAYS = sorted((ROOT / "configs").glob("hardware/*.yaml")) + sorted((ROOT / "configs").glob("debug/*.yaml"))
+WITH = sorted((ROOT / "configs" / "with").glob("*.yaml"))
+OVERLAYS = [
+    *sorted((ROOT / "configs").glob("hardware/*.yaml")),
+    *sorted((ROOT / "configs").glob("debug/*.yaml")),
+    *WITH,
+]
 QUICK = [
     "--trainer.max_epochs=1",
     "--trainer.log_every_n_steps=1",
@@ -132,15 +137,15 @@ def test_gpu_overlay_is_refused_without_a_gpu(command: Command) -> None:
     assert line.startswith("lightning-template: error: No supported gpu")
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS + OVERLAYS, ids=name)
+@pytest.mark.parametrize("path", EXPERIMENTS + OVERLAYS + WITH, ids=name)
 def test_header(path: Path) -> None:
     header = [line for line in path.read_text().splitlines() if line.startswith("#")]
     text = "\n".join(header)
     assert f"# Command:  lightning-template fit --config configs/{name(path)}" in text or (
-        path in OVERLAYS
+        path in OVERLAYS + WITH
         and re.search(rf"# Command:  lightning-template fit .* --config configs/{name(path)}$", text, re.M)
     )
     assert "# Expected: " in text
     assert not re.search("RESULT|TIME", text)
-    if path in EXPERIMENTS:
+    if path in EXPERIMENTS + WITH:
         assert "# Source:   " in text

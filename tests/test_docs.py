@@ -176,11 +176,16 @@ def test_tensorboard_serves_the_logs(command: Command, workspace: Path) -> None:
 
 def test_completion(workspace: Path, command: Command) -> None:
     (workspace / "one.yaml").touch()
+    (workspace / "configs" / "with").mkdir(parents=True)
+    (workspace / "configs" / "with" / "slow.yaml").touch()
     script = command("--completion").out
     for words, expected in {
         "lightning-template f": "fit",
         "lightning-template fit --trainer.max_e": "--trainer.max_epochs",
         "lightning-template fit --config o": "one.yaml",
+        "lightning-template fit --config w": "with/slow",
+        "lightning-template fit --with s": "slow",
+        "lightning-template fit --w": "--with",
         "lightning-template test --ckpt_path b": "best",
     }.items():
         ask = f"COMP_WORDS=({words}); COMP_CWORD={len(words.split()) - 1}; _lightning_template; echo ${{COMPREPLY[@]}}"
@@ -191,6 +196,9 @@ def test_completion(workspace: Path, command: Command) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*/*.yaml")), ids=lambda path: path.stem)
 def test_every_configuration_is_in_a_table(path: Path) -> None:
     is_overlay = path.parent.name in ("debug", "hardware")
+    if path.parent.name == "with":
+        assert f"| `--with {path.stem}` |" in PAGES["docs/recipes.md"]
+        return
     name = path.relative_to(ROOT if is_overlay else ROOT / "configs")
     assert any(f"| `{name}` |" in text for text in PAGES.values())
 

@@ -322,6 +322,6 @@ def test_print_config_and_help(command: Command) -> None:
     everything = command("fit", "--help_all").out
     options = set(re.findall(r"^  (--[a-z_.]+)", short, flags=re.MULTILINE))
     elsewhere = {"--debug", "--version", "--help_all", "--completion", "--allow_untrained", "--data.", "--callbacks."}
-    elsewhere |= {"--input", "--invert", "--output"}  # of `predict`
+    elsewhere |= {"--input", "--invert", "--output", "--with"}  # of `predict`, and read before the parser
     assert {option for option in options - elsewhere if option.removesuffix(".") not in everything} == set()
     assert "--allow_untrained" in command("test", "--help_all").out

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from lightning_template.engine.cli.config_names import with_paths
 from lightning_template.engine.cli.yaml_text import check_yaml
 from lightning_template.engine.process.errors import nearest
 from lightning_template.engine.runs import slurm
@@ -48,6 +49,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         ValueError: If a configuration or a checkpoint cannot be had, or is needed and missing.
     """
     subcommand, *options = args
+    options, overlays = with_paths(options)
     _check_structure(options)
     config_files = values_of(options, "--config", "-c")
     configs = [read_config(Path(file)) for file in config_files]
@@ -58,7 +60,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         return next(reversed([*in_configs, *given]), None)
 
     root = Path(setting("trainer.default_root_dir") or ".")
-    experiment = _experiment(setting("experiment"), config_files)
+    experiment = _experiment(setting("experiment"), [file for file in config_files if file not in overlays])
     where = setting("ckpt_path")
     if subcommand == "fit":  # after this job was queued again
         where = slurm.run_to_go_on_with(root, experiment or "default", args) or where

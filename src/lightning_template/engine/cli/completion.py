@@ -9,7 +9,14 @@ _SCRIPT = """\
 _lightning_template() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} words=""
   case $before in
-    --config | -c) COMPREPLY=($(compgen -f -X '!*.yaml' -- "$word") $(compgen -d -S / -- "$word")) ;;
+    --config | -c)
+      words=$(find configs -name '*.yaml' 2>/dev/null | sed 's|^configs/||; s|[.]yaml$||')
+      COMPREPLY=($(compgen -f -X '!*.yaml' -- "$word") $(compgen -d -S / -- "$word") $(compgen -W "$words" -- "$word"))
+      ;;
+    --with)
+      words=$(find configs/with -name '*.yaml' 2>/dev/null | sed 's|^configs/with/||; s|[.]yaml$||')
+      COMPREPLY=($(compgen -W "$words" -- "$word"))
+      ;;
     --ckpt_path) COMPREPLY=($(compgen -W "best last" -- "$word") $(compgen -f -- "$word")) ;;
     */run) COMPREPLY=($(compgen -W "lightning-template pytest tensorboard" -- "$word")) ;;
     lightning-template) COMPREPLY=($(compgen -W "%s" -- "$word")) ;;

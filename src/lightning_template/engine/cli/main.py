@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning_template import __version__
 from lightning_template.engine.cli.completion import bash_completion
+from lightning_template.engine.cli.config_names import overlay_lines
 from lightning_template.engine.process.errors import Stopped, nearest, one_line, printable
 from lightning_template.engine.process.signals import stop_signals
 from lightning_template.engine.process.slips import meant_subcommand
@@ -36,7 +37,8 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   new        write a task of your own, or a project (new --help tells more)
   upgrade    give such a project a later version of this package (upgrade --help tells more)
 
-  --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
+  --config FILE                    experiment, such as configs/fashion_mnist/cnn.yaml or cnn; further ones override it
+  --with NAME                      overlay in configs/with, such as bf16, which overrides them all
   --ckpt_path WHERE                best, last, a checkpoint file or a run directory; fit goes on from it
   --allow_untrained                validate, test, predict: do without a checkpoint
   --allow_changes                  fit: go on from a checkpoint though the run will end otherwise
@@ -113,7 +115,7 @@ def _run(args: Sequence[str]) -> int:
 
 def _dispatch(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help") or (args[0] in TRAINER_SUBCOMMANDS and {"-h", "--help"} & set(args[1:])):
-        sys.stdout.write(HELP)
+        sys.stdout.write(HELP + printable(overlay_lines(), keep="\n"))
         return 0
     if args[0] == "--version":
         sys.stdout.write(f"lightning-template {__version__}\n")

@@ -41,6 +41,7 @@ def quieten() -> None:
     for message in (
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning 2.6.6 with torch 2.15
         r"Total length of `list` across ranks is zero",  # a datamodule without validation data says so with []
+        r"Precision \S+ is not supported by the model summary",  # which tells a size in MB, on which nothing depends
         r"Image size \(\d+ pixels\) exceeds limit",  # of PIL's; what is decoded has a limit of ours
     ):
         warnings.filterwarnings("ignore", message=message)

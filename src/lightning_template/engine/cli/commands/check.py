@@ -18,7 +18,8 @@ usage: lightning-template check --config FILE [--only CHECK] [--strict] [--json]
 Builds the task and the data as fit would, looks at a few batches on the CPU, and tells what is wrong with them: loss,
 gradients, leaks, metrics, checkpoints, export and more. Trains no run and writes nothing.
 
-  --config FILE        experiment, such as configs/fashion_mnist/cnn.yaml; further ones override it
+  --config FILE        experiment, such as configs/fashion_mnist/cnn.yaml, or its name: cnn; further ones override it
+  --with NAME          overlay in configs/with, such as no_decay
   --only CHECK         run this check alone; can be given several times
   --strict             take advice, on what trains rightly on one device, for a failure
   --json               print JSON
