@@ -46,7 +46,7 @@ def test_a_name_is_the_end_of_one_path(configs: Path) -> None:
 def test_overlays_come_after_all_configurations_in_order(configs: Path) -> None:
     options, overlays = with_paths(["--with=slow", "--config", "rose", "--x", "1", "--with", "bf16", "-c=cnn", "--y=2"])
     assert overlays == ["configs/with/slow.yaml", "configs/with/bf16.yaml"]
-    given = ["--config", "configs/rose.yaml", "--x", "1", "-c", "configs/flowers/deep/cnn.yaml"]
+    given = ["--config", "configs/rose.yaml", "--x", "1", "-c=configs/flowers/deep/cnn.yaml"]
     assert options == [*given, "--config", overlays[0], "--config", overlays[1], "--y=2"]
     assert with_paths(["--with", "bf16", "--ckpt_path", "x"])[0] == ["--config", overlays[1], "--ckpt_path", "x"]
 

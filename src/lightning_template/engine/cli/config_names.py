@@ -55,7 +55,7 @@ def with_paths(options: Sequence[str]) -> tuple[list[str], list[str]]:
         if name == "--with":
             overlays.append(_find_overlay(value))
         else:
-            others += [name, find_config(value)]
+            others += [f"{name}={find_config(value)}"] if equals else [name, find_config(value)]
             end = len(others)
     added = [word for overlay in overlays for word in ("--config", overlay)]
     return [*others[:end], *added, *others[end:]], overlays
