@@ -255,7 +255,6 @@ TRULY_WRONG = {
     f"{BORING}ManualOptimBoringModel": "overfits_one_batch",  # likewise
     "LSTM": "overfits_one_batch",  # a learning rate of 20, made for thousands of words
     "ValidationList": "evaluation_takes_batches",  # `test_step` takes no index of the loader, as Lightning says too
-    "ManyLogs": "metrics_start_anew_each_epoch",  # logs the number of the epoch as a metric of the validation
     "Buffered-game": "same_seed_same_batches overfits_one_batch",  # it plays: its weights decide on data and targets
 }
 """What `check` finds in these modules, and why it may."""

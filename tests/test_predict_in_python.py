@@ -128,7 +128,7 @@ def test_tables(command: Command) -> None:
     assert "target" in run.predict().column_names
     check_equal(run.predict(), written(command))
     mistakes: dict[str, Any] = {
-        "the table has no column 'b'; It has 'a', 'colour'": {"a": [1], "colour": ["red"]},
+        "the table has no column 'b'; it has 'a', 'colour'": {"a": [1], "colour": ["red"]},
         "the table, row 2, column 'a': must hold a number": {**columns, "a": ["1", "x", "2"]},
         "the data have 3 columns, a, colour, b, got \\(2, 4\\)": np.zeros((2, 4)),
         "the table has no rows": pa.table({name: [] for name in columns}),

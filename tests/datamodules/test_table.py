@@ -158,7 +158,7 @@ TEXTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "empty target": ("x,y\n1,1\n2,\n3,2\n", REGRESSION, f"line 3, {NO_TARGET}"),
     "text as target": (HEAD + "3,4,b\n", REGRESSION, "line 2, column 'y': must hold a number.*, got 'a'"),
     "missing column": (HEAD, {"targets": "yy"}, r"has no column 'yy', did you mean 'y'\? It has 'x', 'z', 'y'"),
-    "missing input": (HEAD, {"inputs": ["w"]}, "has no column 'w'; It has 'x', 'z', 'y'"),
+    "missing input": (HEAD, {"inputs": ["w"]}, "has no column 'w'; it has 'x', 'z', 'y'"),
     "one class": (HEAD + "3,4,a\n", {}, "column 'y': the target is the same in all 2 samples: there is nothing to"),
     "constant target": (
         "x,y,w\n1,3,1\n2,3,2\n",

@@ -98,5 +98,5 @@ def not_found(path: Path, kind: str, name: str, known: Iterable[str]) -> ValueEr
     """Return the error for a name that a file does not have, which says what it has."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else ";"
-    return ValueError(f"{path} has no {kind} {name!r}{hint} It has {', '.join(map(repr, names))}")
+    hint = f", did you mean {near[0]!r}? It" if near else "; it"
+    return ValueError(f"{path} has no {kind} {name!r}{hint} has {', '.join(map(repr, names))}")
