@@ -43,7 +43,7 @@ def test_a_valid_configuration_is_dumped_without_another_validation() -> None:
     parser = Mock()
     parser.dump.return_value = "trainer: {max_epochs: 2}"
     cli = TemplateCLI.__new__(TemplateCLI)
-    options = Namespace(trainer=Namespace(max_epochs=2))
+    options = Namespace(trainer=Namespace(max_epochs=2))  # type: ignore[no-untyped-call]
     cli.config, cli.subcommand, cli.command_line = {"fit": options}, "fit", CommandLine([], "", Path(), None)
     cli.parser = cli.subcommand_parser = parser
     cli.before_instantiate_classes()
