@@ -39,9 +39,14 @@ MEANT = {
     "precision": "trainer.precision? It is null",
     "grad_clip": "trainer.gradient_clip_val? It is null",
     "callbacks.monitr": "callbacks.monitor? It is lightning_template.StepMonitor",
-    "seed": "seed_everything or data.seed? They are 7 and 0",
+    "seed": "seed_everything? It is 7",
+    "data.seeds": "data.seed? It is 0",
+    "val_check": "trainer.val_check_interval or trainer.check_val_every_n_epoch? They are null and 1",
+    "base_lr": "model.optimizer.lr? It is 0.01",
+    "name": "experiment? It is line_mlp",
+    "early_stop": "--with early_stopping?",
     "device": "trainer.accelerator or trainer.devices? They are auto and auto",
-    "checkpoint": "ckpt_path or callbacks.checkpoint? They are null and lightning_template.BestAndLast",
+    "checkpoint": "ckpt_path? It is null",
 }
 NOWHERE = ("colour", "x", "trainer.colour", "model.network.sharpness")
 LINES = {
@@ -65,6 +70,7 @@ LINES = {
     "a key of YAML": (["--config", "slip.yaml"], "`epochs` is not an option, did you mean trainer.max_epochs? It is 9"),
 }
 SUBCOMMANDS = {
+    "line/mlp": "no subcommand line/mlp, did you mean fit --config line/mlp?",
     "train": "no subcommand train, did you mean fit?",
     "eval": "no subcommand eval, did you mean validate or test?",
     "infer": "no subcommand infer, did you mean predict?",
@@ -87,6 +93,7 @@ def mistaken(command: Command, *args: str) -> str:
 
 
 def test_each_name_means_one_option(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("configs").symlink_to(ROOT / "configs")
     known: dict[str, str] = {}
     monkeypatch.setattr(trainer_cli, "shorten", lambda message, options: known.update(options) or "caught")
     options = ["--data.batch_size", "50", "--model.optimizer.momentum=0.9", "--model.loss", "torch.nn.L1Loss"]
@@ -119,6 +126,15 @@ def test_of_many_options_three_are_named() -> None:
     hint = ", did you mean model.part_0.lr, model.part_1.lr or model.part_2.lr? They are 0, 1 and 2"
     assert meant_option("learning_rate", known) == hint
     assert meant_option("part_3.lr", known) == ", did you mean model.part_3.lr? It is 3"
+
+
+def test_words_for_the_same_and_parts_of_names_are_known() -> None:
+    known = {"model.lr_gen": "1", "model.lr_disc": "2", "model.hidden_dim": "3", "model.scheduler.epochs": "null"}
+    known["trainer.max_epochs"] = "4"
+    assert meant_option("lr", known) == ", did you mean model.lr_gen or model.lr_disc? They are 1 and 2"
+    assert meant_option("hidden_size", known) == ", did you mean model.hidden_dim? It is 3"
+    assert meant_option("epochs", known) == ", did you mean trainer.max_epochs? It is 4"
+    assert meant_option("scheduler.epoch", known) == ", did you mean model.scheduler.epochs? It is null"
 
 
 def test_an_unknown_subcommand_has_no_hint() -> None:

@@ -67,10 +67,14 @@ def _find_overlay(name: str) -> str:
     return find_config(name, OVERLAYS)
 
 
+def overlay_files() -> list[Path]:
+    """Return the overlays that `--with` names."""
+    return sorted(OVERLAYS.glob("*.yaml"))
+
+
 def overlay_lines() -> str:
     """Return lines that list the overlays, for the help; nothing where there are none."""
-    files = sorted(OVERLAYS.glob("*.yaml")) if OVERLAYS.is_dir() else []
-    lines = [f"  {file.stem:<20} {description(file)}\n" for file in files]
+    lines = [f"  {file.stem:<20} {description(file)}\n" for file in overlay_files()]
     return "".join(["\nOverlays for --with:\n\n", *lines]) if lines else ""
 
 

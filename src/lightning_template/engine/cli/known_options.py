@@ -11,6 +11,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from lightning_template.engine.cli.command_line import read_config, values_of
+from lightning_template.engine.cli.config_names import overlay_files
 from lightning_template.engine.cli.parser import signature
 
 MAX_TEXT = 60
@@ -18,7 +19,7 @@ MAX_TEXT = 60
 
 
 def known_options(parser: ArgumentParser, args: Sequence[str]) -> dict[str, str]:
-    """Return the present value of each option as text; empty where no configuration is given.
+    """Return the present value of each option as text; empty for overlays, and where no configuration is given.
 
     The command line has a mistake, so that it is not parsed as a whole.
 
@@ -37,7 +38,8 @@ def known_options(parser: ArgumentParser, args: Sequence[str]) -> dict[str, str]
         new = {option: value for option, value in arguments if option not in options}
         options |= new
         waiting += new
-    return {name: _text(given.get(name, value)) if files else "" for name, value in options.items()}
+    known = {name: _text(given.get(name, value)) if files else "" for name, value in options.items()}
+    return known | {f"--with {file.stem}": "" for file in overlay_files()}
 
 
 def _as_typed(key: str) -> str:

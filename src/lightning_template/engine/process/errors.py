@@ -8,7 +8,7 @@ import re
 import signal
 from collections.abc import Iterable, Mapping
 
-from lightning_template.engine.process.slips import meant_option
+from lightning_template.engine.process.slips import is_like_a_file, meant_option
 
 _MOVED = {
     "steps_per_execution": "callbacks.executions.steps",
@@ -151,7 +151,7 @@ def _explain_positional(word: str, options: Mapping[str, str]) -> str:
     name, equals, _ = word.partition("=")
     if equals:
         return f"`{word}` is not an option: options begin with two dashes{meant_option(name, options)}"
-    hint = f": did you mean --config {word}?" if word.endswith((".yaml", ".yml")) else ", nor the value of one"
+    hint = f": did you mean --config {word}?" if is_like_a_file(word) else ", nor the value of one"
     return f"`{word}` is not an option{hint}"
 
 

@@ -17,7 +17,7 @@ _USUAL = {
     "data.eval_batch_size": "per_device_eval_batch_size test_batch_size val_batch_size",
     "data.num_workers": "dataloader_num_workers n_workers num_workers worker workers",
     "data.val_fraction": "split val_ratio val_size val_split validation_fraction validation_split",
-    "experiment": "exp exp_name experiment_name run run_name",
+    "experiment": "exp exp_name experiment_name name run run_name",
     "model.loss": "criterion loss_fn loss_function objective",
     "model.lr_scheduler": "lr_schedule lrs schedule scheduler",
     "model.network": "arch architecture backbone net",
@@ -70,7 +70,7 @@ def _by_word(table: Mapping[str, str]) -> dict[str, list[str]]:
     """Return what each word of a table stands for."""
     found: dict[str, list[str]] = {}
     for name, words in table.items():
-        for word in words.split():
+        for word in {name.rpartition(".")[2], *words.split()}:
             found.setdefault(one_spelling(word), []).append(name)
     return found
 
@@ -89,6 +89,11 @@ def joined(names: Iterable[str], last: str) -> str:
     return f"{', '.join(others)} {last} {end}" if others else end
 
 
+def is_like_a_file(word: str) -> bool:
+    """Tell whether a word is a configuration rather than an option or a subcommand."""
+    return "/" in word or word.endswith((".yaml", ".yml"))
+
+
 def meant_subcommand(word: str) -> str:
     """Return a hint for a word that is used elsewhere in place of a subcommand, or nothing.
 
@@ -96,7 +101,7 @@ def meant_subcommand(word: str) -> str:
         >>> meant_subcommand("eval")
         ', did you mean validate or test?'
     """
-    names = _SUBCOMMAND_OF.get(one_spelling(word))
+    names = [f"fit --config {word}"] if is_like_a_file(word) else _SUBCOMMAND_OF.get(one_spelling(word))
     return f", did you mean {joined(names, 'or')}?" if names else ""
 
 
@@ -127,16 +132,11 @@ def _best(name: str, options: Iterable[str]) -> list[str]:
     What lies where it was looked for, such as `model.optimizer.lr` for `model.lr`, comes before others.
     """
     *groups, last = name.split(".")
-    word, usual = one_spelling(last), _OPTION_OF.get(one_spelling(last), [])
-    usual_words = {one_spelling(option.rpartition(".")[2]) for option in usual}
+    usual = _OPTION_OF.get(one_spelling(last), [])
     scores: dict[str, float] = {}
     for option in options:
         *above, end = option.split(".")
-        other = one_spelling(end)
-        alike = 1.0 if option in usual or other == word else 0.0
-        if not alike and other in usual_words and above:  # such as `model.head.lr`
-            alike = 0.95
-        alike = alike or difflib.SequenceMatcher(a=word, b=other).ratio()
+        alike = 1.01 if option in usual else _likeness(last, end.rpartition(" ")[2])
         if alike >= _ALIKE:
             place = 0.25 * sum(group in above for group in groups) / len(groups) if groups else 0.0
             scores[option] = alike + place + 0.05 * (above == groups != [])
@@ -144,3 +144,15 @@ def _best(name: str, options: Iterable[str]) -> list[str]:
     if not found and not any(option.startswith("model.") for option in options):  # no class is known
         found = usual
     return sorted(found, key=lambda option: option.count("."))[:MAX_NAMED]
+
+
+def _likeness(word: str, other: str) -> float:
+    """Return how likely one word stands for another, from 0 to 1."""
+    one, two = one_spelling(word), one_spelling(other)
+    if one == two:
+        return 1.0
+    if {*_OPTION_OF.get(one, [])} & {*_OPTION_OF.get(two, [])}:  # such as `hidden_size` and `hidden_dim`
+        return 0.95
+    alike = difflib.SequenceMatcher(a=one, b=two).ratio()
+    parts, others = (set(name.lower().replace("-", "_").split("_")) for name in (word, other))
+    return max(alike, 0.8) if parts <= others or others <= parts else alike  # such as `lr` and `lr_generator`

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from lightning_template.engine.process.errors import nearest
-from lightning_template.engine.process.slips import meant_subcommand
+from lightning_template.engine.process.slips import is_like_a_file, meant_subcommand
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -46,6 +46,7 @@ class CommandParser(argparse.ArgumentParser):
         """Raise a `ValueError` with the message, and a hint at what is meant."""
         command = self.prog.split()[0]
         if match := re.match(r"argument command: invalid choice: '(.*?)' \(", message):
-            hint = nearest(match[1], self._commands) or meant_subcommand(match[1])
+            hint = nearest(match[1], self._commands)
+            hint = hint or ("" if is_like_a_file(match[1]) else meant_subcommand(match[1]))
             message = f"no command `{command} {match[1]}`{hint}"
         raise ValueError(f"{message} (lightning-template {command} --help tells more)")
