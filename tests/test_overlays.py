@@ -89,3 +89,43 @@ def test_the_help_lists_overlays(command: Command) -> None:
     out = command("fit", "--help").out
     assert all(re.search(rf"^  {path.stem} +{re.escape(description(path))}$", out, re.M) for path in FOLDER.glob("*"))
     assert description(FOLDER / "quiet.yaml") == "shows no progress bar."
+
+
+STOP = """
+import os, signal
+from lightning.pytorch import Callback
+class Stop(Callback):
+    def on_train_batch_end(self, trainer, *others):
+        if os.environ.get("STOP_AT") == str(trainer.global_step):
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
+RESUMED = {
+    "averages": (["weight_averaging", "early_stopping", "bf16"], 13),
+    "accumulation": (["accumulation", "one_cycle", "gradient_clipping"], 3),
+    "schedule": (["cosine_warmup", "adamw", "no_decay"], 13),
+}
+"""Overlays, and the step after which a run stops."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", RESUMED)
+def test_runs_with_overlays_resume_exactly(group: str, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("configs").symlink_to(ROOT / "configs")
+    Path("stopping.py").write_text(STOP)
+    names, step = RESUMED[group]
+    args = ["--config", "line/mlp", "--trainer.max_epochs=3", "--data.batch_size=10", "--data.val_fraction=0.2"]
+    args += [word for name in names for word in ("--with", name)] + ["--trainer.callbacks+=stopping.Stop"]
+    assert command("fit", *args, "--experiment", "whole").status == 0
+    monkeypatch.setenv("STOP_AT", str(step))
+    assert command("fit", *args, "--experiment", "part").status == 128 + 15
+    monkeypatch.delenv("STOP_AT")
+    assert command("fit", "--ckpt_path", "lightning_logs/part/version_0").status == 0
+    whole, part = (
+        torch.load(f"lightning_logs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
+        for name in ("whole", "part")
+    )
+    assert whole["global_step"] == part["global_step"] > step
+    for key in ("state_dict", "current_model_state", "averaging_state"):
+        for name, value in whole.get(key, {}).items():
+            torch.testing.assert_close(part[key][name], value, rtol=0, atol=0)
+    assert ("averaging_state" in whole) == (group == "averages")
