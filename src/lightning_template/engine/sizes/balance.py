@@ -16,6 +16,7 @@ def balanced_weights(targets: Tensor, num_classes: int) -> Tensor:
         ValueError: If targets are no class indices, or a class has no sample.
 
     Example:
+        >>> import torch
         >>> balanced_weights(torch.tensor([0, 0, 0, 1]), 2)
         tensor([0.6667, 2.0000])
     """
