@@ -53,7 +53,7 @@ RUN_ELSEWHERE = {
 """Commands that are not run here, and what runs them, or why nothing does."""
 PROJECT = "docs/project.md"  # tests/engine/cli/commands/test_a_project.py
 TWO_RANKS = "configs/hardware/ddp_cpu.yaml"  # tests/test_distributed.py
-FAST = {"docs/elsewhere.md", "docs/quick-start.md", "docs/data.md", "docs/hardware.md"}
+FAST = {"docs/quick-start.md", "docs/data.md", "docs/hardware.md"}
 """Pages whose commands take a second or two."""
 FIRST = {
     "docs/configuration.md": ["fit --config configs/fashion_mnist/cnn.yaml"],

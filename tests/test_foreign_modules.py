@@ -95,7 +95,7 @@ CASES = {
         "averaging": Case("Classifier", trainer={"callbacks": AVERAGING}),
     }.items()
 }
-FAST = {"Classifier-stream", "LSTM", "SeveralSets"}
+FAST = {"Classifier-stream", "LSTM"}
 """Those that differ most; the others take a minute together."""
 STAGES = ("fit", "validate", "test", "predict")
 

@@ -200,7 +200,7 @@ def test_no_false_alarm_on_what_is_shipped(name: str, fashion_mnist: Path) -> No
     ("task", "data", "expected_failures"),
     [
         pytest.param(BoringModel, BoringDataModule, TOO_FAST, marks=pytest.mark.slow),
-        (ManualOptimBoringModel, BoringDataModule, TOO_FAST),
+        pytest.param(ManualOptimBoringModel, BoringDataModule, TOO_FAST, marks=pytest.mark.slow),
         pytest.param(DemoModel, BoringDataModule, UNSAVED | SUM, marks=pytest.mark.slow),
         pytest.param(
             partial(OfflineTransformer, vocab_size=16), Tokens, UNSAVED | MASK, marks=pytest.mark.slow, id="transformer"

@@ -66,7 +66,14 @@ def left_out(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [message for message in said if message.startswith("left out")]
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+LIKE_OTHERS = {f"outputs {kind}" for kind in ("tuple", "one", "wide", "none")}
+LIKE_OTHERS |= {f"batches {kind}" for kind in ("triple", "alone", "negative", "number")}
+"""Modules that are met as others are: the slow suite trains them."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LIKE_OTHERS)) for name in FOREIGN]
+)
 def test_foreign_modules_train(name: str, workspace: Path, caplog: pytest.LogCaptureFixture) -> None:
     module, arguments, of_data = FOREIGN[name]
     fit(module(**arguments), Data(**of_data), *observers())
