@@ -23,6 +23,7 @@ def num_colors(figure: Figure) -> int:
         return len(np.unique(np.asarray(picture).reshape(-1, 4), axis=0))
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plt.switch_backend("agg")

@@ -385,7 +385,9 @@ def test_loaders_that_need_a_trainer_are_one_line(command: Command) -> None:
     )
 
 
-@pytest.mark.parametrize(("class_path", "is_asked"), [("nets.Optional", False), ("nets.Net", True)])
+@pytest.mark.parametrize(
+    ("class_path", "is_asked"), [("nets.Optional", False), pytest.param("nets.Net", True, marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("nets")
 def test_an_optional_size_that_a_run_did_not_have_is_not_asked_for(class_path: str, is_asked: bool) -> None:
     network: dict[str, Any] = {"class_path": "nets.Optional", "init_args": {"num_tokens": None}}
