@@ -253,7 +253,6 @@ def test_a_module_that_saves_its_network_is_loaded_from_a_checkpoint(command: Co
 TRULY_WRONG = {
     f"{BORING}BoringModel": "overfits_one_batch",  # diverges
     f"{BORING}ManualOptimBoringModel": "overfits_one_batch",  # likewise
-    "LSTM": "overfits_one_batch",  # a learning rate of 20, made for thousands of words
     "ValidationList": "evaluation_takes_batches",  # `test_step` takes no index of the loader, as Lightning says too
     "Buffered-game": "same_seed_same_batches overfits_one_batch",  # it plays: its weights decide on data and targets
 }

@@ -482,6 +482,32 @@ class Mixup(MacroAccuracy):
         return loss
 
 
+class PricesOfHouses(Loaders):
+    """Targets in the hundreds of thousands, as a table has them."""
+
+    def samples(self, number: int, seed: int) -> Dataset[Any]:
+        x, _ = clouds(number, seed)
+        return TensorDataset(x, 300_000 + 80_000 * x.sum(1, keepdim=True))
+
+
+class Prices(LightningModule):
+    """Learns targets as they are: the loss is huge, and falls slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(x)
+        return out
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return F.mse_loss(self(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.Adam(self.parameters(), 1e-3)
+
+
 VARIANTS = {
     "language model": Sound(LanguageModel, Texts),
     "masked words": Sound(MaskedWords, Texts),
@@ -505,4 +531,5 @@ VARIANTS = {
     "detection": Sound(Detector, Boxes),
     "weighted classes": Sound(WeightedClasses),
     "mixup": Sound(Mixup),
+    "prices of houses": Sound(Prices, PricesOfHouses),
 }

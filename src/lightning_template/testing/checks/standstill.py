@@ -7,13 +7,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
 from lightning_template.testing.callbacks import LossRecorder, SameNumbers
+from lightning_template.testing.exceptions import CheckAdvised
 from lightning_template.testing.subject import Subject
 
 NUM_STEPS = 10
+DIVERGED = 1.0
+"""Rise of the loss, as a part of it, from which on a learning rate is a mistake for certain."""
 
 
 def cause_of_standstill(subject: Subject, losses: Sequence[float]) -> str:
-    """Return why steps on one batch do not lower the loss, as far as a few trials tell."""
+    """Return why steps on one batch do not lower the loss, as far as a few trials tell.
+
+    Raises:
+        CheckAdvised: If another learning rate would, and this one may suit more steps or other batches.
+    """
     seen = Steps()
     _losses(subject, 1.0, seen)
     if seen.maximizes:
@@ -31,6 +38,15 @@ def cause_of_standstill(subject: Subject, losses: Sequence[float]) -> str:
         )
     if not seen.at_step:
         return "no step changes a weight: the optimizer's `step` is not called, or not on these weights"
+    if cause := _wrong_rate(subject, losses, max(seen.rates, default=0)):
+        return cause
+    if losses[-1] > losses[0]:
+        return "it rises with any learning rate, so steps follow the gradient upwards: a wrong sign"
+    return "no learning rate lowers it, so gradients do not lead to it: look for what is detached, or for a wrong sign"
+
+
+def _wrong_rate(subject: Subject, losses: Sequence[float], rate: float) -> str:
+    """Return what is wrong with the learning rate, if the loss falls with another one."""
     for factor, what in (
         (1e-2, "too large"),
         (1e-4, "far too large"),
@@ -40,11 +56,12 @@ def cause_of_standstill(subject: Subject, losses: Sequence[float]) -> str:
     ):
         trial = _losses(subject, factor)
         if trial and min(trial[-3:]) < trial[0] - 1e-5 * abs(trial[0]):
-            rate = max(seen.rates, default=0)
-            return f"the learning rate, {rate:.3g}, is {what}: with {rate * factor:.3g} it falls to {min(trial):.6g}"
-    if losses[-1] > losses[0]:
-        return "it rises with any learning rate, so steps follow the gradient upwards: a wrong sign"
-    return "no learning rate lowers it, so gradients do not lead to it: look for what is detached, or for a wrong sign"
+            cause = f"the learning rate, {rate:.3g}, is {what}: with {rate * factor:.3g} it falls to {min(trial):.6g}"
+            diverges = not losses[-1] <= losses[0] + DIVERGED * abs(losses[0])
+            if diverges or what == "far too small":
+                return cause
+            raise CheckAdvised(f"{len(losses)} steps on one batch do not lower the loss, {losses[0]:.6g}: {cause}")
+    return ""
 
 
 def _losses(subject: Subject, factor: float, *callbacks: Callback) -> list[float]:
