@@ -276,7 +276,7 @@ def test_charts_join_training_and_validation() -> None:
     assert dashboard._charts(names) == {
         "learning": {
             "loss": ["Multiline", ["train/loss$", "val/loss$"]],
-            "mae": ["Multiline", ["val/mae$"]],
+            "mae": ["Multiline", ["(train|training|trn)/mae(_epoch)?$", "val/mae$"]],
             "other": ["Multiline", ["other$"]],
         },
         "optimizer": {

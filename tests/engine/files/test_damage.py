@@ -220,7 +220,7 @@ def test_other_data_may_be_allowed(command: Command, workspace: Path, caplog: py
         warned = command(stage, f"--ckpt_path={RUN}")
         assert (warned.status, change in warned.err) == (0, True)
     with caplog.at_level(logging.WARNING, "lightning_template"):
-        assert load_run(RUN).data.num_classes == 2
+        assert load_run(RUN).data.num_classes == 3
     assert change in caplog.text
     went_on = command("fit", f"--ckpt_path={RUN}", "--trainer.max_epochs=3", "--allow_changes")
     assert (went_on.status, change in went_on.err) == (0, True)

@@ -25,7 +25,7 @@ from lightning_template.engine.libraries.lightning_trainer import batches_that_s
 from lightning_template.engine.nests import map_tensors, tensors_of
 from lightning_template.engine.runs.changes import class_options, flatten
 from lightning_template.engine.runs.directories import read_json
-from lightning_template.engine.runs.names import of_validation, pairs
+from lightning_template.engine.runs.names import of_other_stage, pairs
 
 RECIPE_OPTIONS = (
     "accumulate_grad_batches",
@@ -152,8 +152,13 @@ def hyper_parameters(config: Mapping[str, Any]) -> dict[str, str | float]:
 
 def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
     """Return a layout in which training and validation share a chart for each quantity whose names pair up."""
+    found = pairs(names)
     return {
-        "learning": {title: ["Multiline", _tags(by_stage)] for title, by_stage in pairs(names).items()},
+        "learning": {
+            title: ["Multiline", _tags(by_stage)]
+            for title, by_stage in found.items()
+            if not (title.endswith("_step") and title.removesuffix("_step") in found)
+        },
         "optimizer": {
             "learning rate": ["Multiline", ["optimizer/lr"]],
             "gradient norm": ["Multiline", ["optimizer/gradient_norm"]],
@@ -166,9 +171,11 @@ def _charts(names: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
 
 
 def _tags(by_stage: Mapping[str | None, list[str]]) -> list[str]:
-    """Return patterns of the curves of a quantity; those of a validation may come later."""
+    """Return patterns of the curves of a quantity; those of training or validation may come later."""
     tags = [f"{re.escape(name)}$" for names in by_stage.values() for name in names]
-    return tags + [of_validation(name) for name in by_stage.get("train", []) if "val" not in by_stage]
+    if "val" not in by_stage:
+        return tags + [of_other_stage(name) for name in by_stage.get("train", [])]
+    return tags if "train" in by_stage else [of_other_stage(by_stage["val"][0]), *tags]
 
 
 def _texts(trainer: Trainer) -> dict[str, str]:

@@ -62,16 +62,22 @@ def pairs(names: Iterable[str]) -> dict[str, dict[str | None, list[str]]]:
     return found
 
 
-def of_validation(name: str) -> str:
-    """Return a pattern of the names that the validation may have for a quantity of the training.
+def of_other_stage(name: str) -> str:
+    """Return a pattern of the names that validation may have for a quantity of the training, or the other way round.
 
     Example:
-        >>> of_validation("loss/train")
+        >>> of_other_stage("loss/train")
         'loss/(val|valid|validation|eval|dev)(/dataloader_idx_[0-9]+)?(_epoch)?$'
+        >>> of_other_stage("val_loss")
+        '(train|training|trn)_loss(_epoch)?$'
     """
-    rest = name.removesuffix("_epoch")
+    rest = without_loader(name).removesuffix("_epoch")
     match = _STAGE.search(rest)
     assert match is not None
-    words = [word.capitalize() if match[0][0].isupper() else word for word in OF_VALIDATION]
+    words: tuple[str, ...] = OF_TRAINING
+    loader = ""
+    if STAGES[match[0].lower()] == OF_TRAINING:
+        words, loader = OF_VALIDATION, "(/dataloader_idx_[0-9]+)?"
+    words = tuple(word.capitalize() if match[0][0].isupper() else word for word in words)
     before, after = re.escape(rest[: match.start()]), re.escape(rest[match.end() :])
-    return f"{before}({'|'.join(words)}){after}(/dataloader_idx_[0-9]+)?(_epoch)?$"
+    return f"{before}({'|'.join(words)}){after}{loader}(_epoch)?$"
