@@ -102,6 +102,7 @@ def test_a_balanced_loss_has_the_numbers_of_the_training_samples(command: Comman
         (BCE, "Labels", "pos_weight"),
     ],
 )
+@pytest.mark.usefixtures("workspace")
 def test_losses_that_can_be_balanced(loss: str, data: str, name: str) -> None:
     task, made = load_config(write(loss, data, **{name: "balanced"}))
     part: Any = vars(made)["train_set"]
