@@ -26,6 +26,7 @@ from torch.optim.lr_scheduler import (
 )
 from torchvision.models import resnet18
 
+import moved_schedules
 from conftest import ROOT, Command
 from lightning_template import load_config
 
@@ -88,15 +89,8 @@ def rates_of(task: LightningModule) -> list[float]:
     made: Any = task.configure_optimizers()
     if isinstance(made, dict):
         made = [made["optimizer"]], [made["lr_scheduler"]]
-    (optimizer,), configs = made
-    found = []
-    for step in range(1, EPOCHS * STEPS + 1):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        for config in configs:
-            if config["interval"] == "step" or step % STEPS == 0:
-                config["scheduler"].step()
-    return found
+    optimizers, configs = made
+    return moved_schedules.rates(optimizers, configs, EPOCHS, STEPS)
 
 
 def rates_by_hand(make: Callable[[Optimizer], Any], interval: int) -> list[float]:

@@ -10,10 +10,10 @@ import torch
 from batches import KINDS, NUM_SAMPLES, SAMPLES, SGD, Graph, Loaders, Net, stacked
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor, nn
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import default_collate
 
 from fitting import fit
+from killing import KilledError, killed_at
 from lightning_template.callbacks import BestAndLast, Dashboard, Executions, Figures, PredictionWriter, StepMonitor
 from lightning_template.engine.loops.execution import ExecutionLoop
 from lightning_template.engine.rehearsal import Rehearsal, trial
@@ -38,22 +38,6 @@ def train(kind: str, steps: int, *callbacks: Callback, ckpt_path: Path | None = 
     trainer = trainer_of(Rehearsal(), *callbacks, Executions(steps), **options)
     trainer.fit(task, data, ckpt_path=ckpt_path, weights_only=True)
     return task, trainer.callback_metrics, trainer.optimizers[0].state_dict()
-
-
-class KilledError(Exception):
-    """What ends a run at a given step."""
-
-
-def killed_at(step: int) -> Any:
-    number = 0
-
-    def count(*_: Any) -> None:
-        nonlocal number
-        number += 1
-        if number == step:
-            raise KilledError
-
-    return register_optimizer_step_pre_hook(count)
 
 
 @pytest.mark.parametrize(

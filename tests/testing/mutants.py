@@ -116,8 +116,8 @@ class Sums(Points):
         return TensorDataset(inputs, inputs.sum(dim=1))
 
 
-class Broadcasting(Classifier):
-    """Outputs `(N, 1)` against targets `(N,)`, of which torch warns."""
+class OfNumbers(Classifier):
+    """Outputs `(N, 1)`, a loss and an error of numbers. Torch warns of targets `(N,)`."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs)[:, :1]
@@ -129,7 +129,7 @@ class Broadcasting(Classifier):
         self.log("val_loss", self.loss(self(batch[0]), batch[1]))
 
 
-class SilentBroadcasting(Broadcasting):
+class SilentBroadcasting(OfNumbers):
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs - targets).square().mean()
 
@@ -658,7 +658,7 @@ MUTANTS = {
     "detached loss": Mutant("batch_fits_task", "does not require a gradient", DetachedLoss),
     "no return": Mutant("batch_fits_task", "returned no loss", NoReturn),
     "loss of each sample": Mutant("batch_fits_task", "must be one number", LossOfEachSample),
-    "broadcasting": Mutant("batch_fits_task", "are broadcast against each other", Broadcasting, Sums),
+    "broadcasting": Mutant("batch_fits_task", "are broadcast against each other", OfNumbers, Sums),
     "silent broadcasting": Mutant("batch_fits_task", "each other's targets", SilentBroadcasting, Sums),
     "unequal lengths": Mutant("batch_fits_task", "16 inputs and 15 targets", data=UnequalLengths),
     "log of 0": Mutant("loss_is_finite", "inf", LogOfZero),

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
-from mutants import Classifier, Columns, Mutant, Points, Sums, Yes
+from mutants import Classifier, Columns, Mutant, OfNumbers, Points, Sums, Yes
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, MultiStepLR, OneCycleLR
@@ -107,19 +107,6 @@ class MeanOfLogProbabilities(Classifier):
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return outputs.log_softmax(1).gather(1, targets[:, None]).mean()
-
-
-class OfNumbers(Classifier):
-    """Outputs `(N, 1)`, a loss and an error of numbers."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return super().forward(inputs)[:, :1]
-
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return F.mse_loss(outputs, targets)
-
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.log("val_loss", self.loss(self(batch[0]), batch[1]))
 
 
 class MinusSquares(OfNumbers):

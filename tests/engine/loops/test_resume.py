@@ -15,10 +15,10 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from test_execution import QUICK, SINGLE, Made, fit
 from torch import Tensor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
-from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics import CatMetric, MeanMetric
 
+from killing import KilledError, killed_at
 from lightning_template.callbacks import BestAndLast
 from lightning_template.engine.batches import BatchOrder
 from lightning_template.engine.loops import metric_state, resumable
@@ -101,23 +101,6 @@ FAST = {
     "augmentation, two workers",
     "a plain DataLoader",
 }
-
-
-class KilledError(Exception):
-    """What ends a run at a given step."""
-
-
-def killed_at(step: int) -> Any:
-    """Have the optimizer's step of a number fail."""
-    number = 0
-
-    def count(*_: Any) -> None:
-        nonlocal number
-        number += 1
-        if number == step:
-            raise KilledError
-
-    return register_optimizer_step_pre_hook(count)
 
 
 def seed(number: int) -> None:

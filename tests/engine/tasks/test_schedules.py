@@ -29,6 +29,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
+import moved_schedules
 from lightning_template.engine.tasks.schedules import make_schedule
 from lightning_template.schedules import Warmup
 from lightning_template.tasks import RegressionTask
@@ -59,16 +60,8 @@ def made(schedule: Any, interval: Any = "epoch", **trainer: Any) -> Any:
 
 def rates(schedule: Any, interval: str = "epoch") -> list[float]:
     """Return the rate at each step of the run."""
-    (optimizer,), configs = made(schedule, interval)
-    found = []
-    for step in range(1, EPOCHS * STEPS + 1):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        for config in configs:
-            if config["interval"] == "step" or step % STEPS == 0:
-                is_plateau = isinstance(config["scheduler"], ReduceLROnPlateau)
-                config["scheduler"].step(*([1.0] if is_plateau else []))
-    return found
+    optimizers, configs = made(schedule, interval)
+    return moved_schedules.rates(optimizers, configs, EPOCHS, STEPS)
 
 
 def by_hand(make: Make, interval: str = "epoch") -> list[float]:
