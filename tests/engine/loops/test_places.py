@@ -1,6 +1,8 @@
 """Where a resumed run goes on in its data and metrics, and how it deals with signals and workers; part by part."""
 
+import multiprocessing
 import signal
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,8 +122,8 @@ def test_a_checkpoint_within_a_step_is_lightnings(monkeypatch: pytest.MonkeyPatc
     module = nn.ModuleList([MeanMetric()])
     strategy = SimpleNamespace(root_device=torch.device("cpu"))
     metrics = {"a": torch.tensor(1.0)}
-    loop = loop_of(world_size=1, strategy=strategy, lightning_module=module, callback_metrics=metrics)
-    assert loop.on_save_checkpoint() == {"own": 1}
+    loop = loop_of(world_size=1, strategy=strategy, lightning_module=module, callback_metrics=metrics, global_step=7)
+    assert (loop.on_save_checkpoint(), loop.saved_step) == ({"own": 1}, None)
     loop._random_state_before = {"before": 1}
     for at_boundary in (True, False):
         loop._at_boundary = at_boundary
@@ -130,6 +132,28 @@ def test_a_checkpoint_within_a_step_is_lightnings(monkeypatch: pytest.MonkeyPatc
         (rank,) = state["ranks"]
         assert rank["random_state_before"] == {"before": 1}
         assert bool(rank["metrics"]) != at_boundary  # an epoch begins with none
+        assert loop.saved_step == 7
+
+
+@pytest.mark.parametrize(
+    ("stopped", "saved", "is_first", "message"),
+    [
+        (Stopped(15), 7, True, "stopped by SIGTERM after step 7"),
+        (Stopped(15), 6, True, "stopped by SIGTERM"),
+        (Stopped(15), None, True, "stopped by SIGTERM"),
+        (Stopped(15, 7), 7, True, "stopped by SIGTERM after step 7"),
+        (Stopped(15, speaks=False), 7, False, ""),
+    ],
+)
+def test_a_stop_names_the_step_if_none_was_made_since(
+    stopped: Stopped, saved: int | None, is_first: bool, message: str
+) -> None:
+    loop = loop_of(global_step=7, is_global_zero=is_first)
+    loop.saved_step = saved
+    step = stopped.step
+    with pytest.raises(Stopped), loop.tells_saved_step():
+        raise stopped
+    assert (stopped.message, stopped.step) == (message, step)
 
 
 class Waiting(nn.Module):
@@ -220,6 +244,30 @@ def test_the_death_of_a_worker_is_told_unless_a_signal_came(
     monkeypatch.setattr(workers, "watch_workers", lambda: pytest.fail("no thread but the main one may"))
     with workers.ignore_worker_death_on_stop():
         assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+
+
+def raise_in_thread(error: BaseException) -> None:
+    """Report an error as the thread does that passes on a worker's batches."""
+    try:
+        raise error
+    except type(error):
+        sys.excepthook(*sys.exc_info())
+
+
+@pytest.mark.usefixtures("children")
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_worker_prints_no_lost_connection_but_other_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    def printed(error: BaseException) -> str:
+        child = multiprocessing.get_context("fork").Process(target=raise_in_thread, args=(error,))
+        child.start()
+        child.join(timeout=30)
+        assert child.exitcode == 0
+        return capfd.readouterr().err
+
+    with workers.ignore_worker_death_on_stop():
+        assert printed(ConnectionResetError("gone")) == printed(BrokenPipeError()) == printed(EOFError()) == ""
+        assert printed(KeyError("other")).endswith("KeyError: 'other'\n")
+    assert "ConnectionResetError: gone" in printed(ConnectionResetError("gone"))
 
 
 def test_metrics_of_the_checkpoint_are_seen_until_there_are_new_ones() -> None:

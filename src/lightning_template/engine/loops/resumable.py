@@ -15,7 +15,7 @@ import torch
 
 from lightning_template.engine.libraries.lightning_loops import BaseEpochLoop, BaseFitLoop, DataFetcher, skip_batch
 from lightning_template.engine.loops.attributes import ChangedAttributes
-from lightning_template.engine.loops.boundary import Boundary
+from lightning_template.engine.loops.boundary import Boundary, SavedStep
 from lightning_template.engine.loops.metric_state import dump_metrics, load_metrics
 from lightning_template.engine.loops.random_state import random_state, set_random_state
 from lightning_template.engine.loops.trained import dump_trained, extend_schedules, load_trained
@@ -36,7 +36,7 @@ class FitLoop(BaseFitLoop):
             Stopped: If a signal to this process ended the workers of a DataLoader too, within a step or a validation.
         """
         self.epoch_loop.restore_callback_metrics()
-        with stop_signals.hold(), stop_on_worker_death(self.trainer):
+        with self.epoch_loop.tells_saved_step(), stop_signals.hold(), stop_on_worker_death(self.trainer):
             super().run()
 
     def setup_data(self) -> None:
@@ -69,7 +69,7 @@ class FitLoop(BaseFitLoop):
         self.epoch_loop.reach_boundary(epoch_ended=True)
 
 
-class EpochLoop(BaseEpochLoop):
+class EpochLoop(SavedStep, BaseEpochLoop):
     """Lightning's loop over the batches of an epoch, with a boundary after each optimizer step."""
 
     _random_state_before: dict[str, Any] | None = None  # from which the order of the data is drawn
@@ -201,7 +201,7 @@ class EpochLoop(BaseEpochLoop):
         state: dict[str, Any] = super().on_save_checkpoint()
         if self._at_boundary is None:
             return state
-        trainer = self.trainer
+        trainer, self.saved_step = self.trainer, self.trainer.global_step
         rank = {
             "random_state": random_state(trainer.strategy.root_device),
             "random_state_before": self._random_state_before,

@@ -1,10 +1,12 @@
 """Deaths of a DataLoader's workers, which may have got the signal that stops the run."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from multiprocessing.util import register_after_fork
+from types import FrameType, TracebackType
 
 from lightning.pytorch import Trainer
 
@@ -42,8 +44,10 @@ def stop_on_worker_death(trainer: Trainer) -> Iterator[None]:
 def ignore_worker_death_on_stop() -> Iterator[None]:
     """Let torch report the death of a worker only where this process gets no stop signal.
 
-    torch raises an error from its handler of SIGCHLD, at any place in the main thread.
+    torch raises an error from its handler of SIGCHLD, at any place in the main thread. A worker that passes on a batch
+    prints one when this process breaks off its half of that.
     """
+    quiet = _QuietWorkers()  # as long as it lives
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
         return
@@ -62,5 +66,23 @@ def ignore_worker_death_on_stop() -> Iterator[None]:
     try:
         yield
     finally:
+        del quiet
         if signal.getsignal(signal.SIGCHLD) is report:
             signal.signal(signal.SIGCHLD, before)
+
+
+class _QuietWorkers:
+    """Has processes that are forked while it lives print no lost connection: their parent tells why it left them."""
+
+    def __init__(self) -> None:
+        register_after_fork(self, _QuietWorkers.take_hook)
+
+    def take_hook(self) -> None:
+        """Drop what this process would print of a lost connection."""
+        before = sys.excepthook
+
+        def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+            if not isinstance(error, (ConnectionError, EOFError)):
+                before(kind, error, traceback)
+
+        sys.excepthook = report

@@ -25,7 +25,7 @@ class Stopped(SystemExit):
 
     Args:
         number: Number of the signal.
-        step: Number of steps that were made, if a checkpoint of them was written.
+        step: Number of steps after which all ranks stop, if a checkpoint of them was written.
         speaks: Whether this process speaks for all ranks. The others end with 0: their launcher would take anything
             else for a failure, and kill the first rank.
     """
@@ -35,7 +35,12 @@ class Stopped(SystemExit):
         self.number = number
         self.step = step
         name = signal.Signals(number).name
-        self.message = f"stopped by {name}" + (f" after step {step}" if step is not None else "") if speaks else ""
+        self.message = f"stopped by {name}" + (after_step(step) if step is not None else "") if speaks else ""
+
+
+def after_step(step: int) -> str:
+    """Return the part of a message that tells how many steps a checkpoint holds."""
+    return f" after step {step}"
 
 
 def printable(text: str, keep: str = "") -> str:
