@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.demos.boring_classes import BoringModel
 from mutants import Classifier, Points
 
+from lightning_template.testing.checks import CHECKS, HOOKS
 from lightning_template.testing.places import place_of, place_of_call, place_of_error, place_of_hooks
 from lightning_template.testing.running import CheckResult
 from lightning_template.testing.subject import Subject
@@ -57,3 +59,9 @@ def test_the_first_hook_of_the_user_is_named() -> None:
 def test_a_result_has_its_place_behind_its_message() -> None:
     assert CheckResult("a", "failed", "it is wrong", 1.0, "task.py:3").text == "it is wrong [task.py:3]"
     assert CheckResult("a", "passed", "", 1.0).text == ""
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS.keys() - {"evaluation_takes_batches", "gpu_agrees_with_cpu"}))
+def test_what_a_check_finds_has_a_place_in_methods_that_there_are(check: str) -> None:
+    for hook in HOOKS[check]:
+        assert hasattr(LightningDataModule if hook == "setup" or hook.endswith("loader") else LightningModule, hook)

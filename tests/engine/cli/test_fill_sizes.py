@@ -12,7 +12,7 @@ import yaml
 from jsonargparse import dict_to_namespace
 
 from conftest import ROOT, Command
-from lightning_template.datamodules import FashionMNISTDataModule
+from lightning_template.datamodules import FashionMNISTDataModule, InMemoryDataModule
 from lightning_template.engine.cli.fill_sizes import fill_sizes
 from lightning_template.engine.sizes import DataSizes
 from lightning_template.load import load_config
@@ -360,6 +360,22 @@ def test_the_last_word_is_the_wrappers(given: dict[str, Any], expected: tuple[in
     fill_sizes(config, FashionMNISTDataModule)
     network = config.model.init_args.network
     assert (network.init_args.out_features, network.init_args.backbone.init_args.num_classes) == expected
+
+
+class TwoClasses(InMemoryDataModule):
+    def load(self) -> Any:
+        return (torch.rand(8, 3), torch.arange(8) % 2), None
+
+
+@pytest.mark.parametrize(("loss", "expected"), [("BCEWithLogitsLoss", 1), ("CrossEntropyLoss", 2)])
+def test_two_classes_have_as_many_outputs_as_their_loss_takes(loss: str, expected: int) -> None:
+    network = {"class_path": "torch.nn.Linear", "init_args": {"in_features": None, "out_features": None}}
+    model = {"num_classes": None, "network": network, "loss": {"class_path": f"torch.nn.{loss}"}}
+    config = dict_to_namespace(
+        {"model": {"class_path": "lightning_template.tasks.ClassificationTask", "init_args": model}}
+    )
+    fill_sizes(config, TwoClasses)
+    assert vars(config.model.init_args.network.init_args) == {"in_features": 3, "out_features": expected}
 
 
 def test_without_data_nothing_is_filled_in() -> None:

@@ -528,6 +528,7 @@ OTHERS = [
         exchanged(event_file_writer, "_AsyncWriterThread", Renamed),
     ),
 ]
+jsonargparse_private.accept_functions()  # as the module of the parser does, which no test here needs to have imported
 ALL = [pytest.param(assumption, id=assumption.text) for assumption in (*LIGHTNING, *OTHERS)]
 
 

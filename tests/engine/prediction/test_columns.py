@@ -58,6 +58,20 @@ def test_there_is_a_column_for_each_tensor_of_samples(given: Any, expected: list
     assert {len(column) for column in columns.values()} == {3}
 
 
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ((A,), {"prediction": [0, 1, 2]}),
+        ((A, -A), {"prediction_0": [0, 1, 2], "prediction_1": [0, -1, -2]}),
+        ([A, -A], {"prediction_0": [0, 1, 2], "prediction_1": [0, -1, -2]}),  # two outputs of three samples
+        ([A, -A, A], {"prediction_0": [0, 0, 0], "prediction_1": [1, -1, 1], "prediction_2": [2, -2, 2]}),
+    ],
+)
+def test_outputs_without_names_are_columns_or_samples(outputs: Any, expected: dict[str, list[float]]) -> None:
+    columns = named_columns(outputs, [], num_samples=3)
+    assert {name: np.asarray(column).tolist() for name, column in columns.items()} == expected
+
+
 def test_values_are_those_of_their_samples() -> None:
     packed = pack_sequence([A[:2], A[:1], A], enforce_sorted=False)
     columns = named_columns({"tags": [[1, 2], [], [3]], "y": packed, "b": B}, [])
