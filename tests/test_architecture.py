@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "lightning_template"
 READ = {
     "networks": {"torch"},
     "losses": {"torch"},
+    "optimizers": {"torch"},
     "schedules": {"engine.tasks"},
     "tasks": {"torch", "torchmetrics", "lightning", "engine.drawing", "engine.measures", "engine.tasks"},
     "transforms": {"torch"},
@@ -30,6 +31,7 @@ READ = {
         "load",
         "losses",
         "networks",
+        "optimizers",
         "schedules",
         "tasks",
         "testing",
@@ -77,7 +79,7 @@ FACE_OF_TESTING = ("testing/__init__.py", "testing/suite.py")
 """What people read of `testing`; its other files are inside."""
 READY_KINDS = {"autoencoder", "multilabel", "pairs", "segmentation"}
 READY_KINDS |= {"category_mlp", "sequence_labelling", "sequences", "shapes", "unet"}
-READY_KINDS |= {"losses", "with_head"}
+READY_KINDS |= {"losses", "optimizers", "residual", "with_head"}
 """Files of the ready kinds of tasks, with their networks, losses and data: who needs one reads that one."""
 MAX_READ_LINES, MAX_KIND_LINES = 1650, 120
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 250, 40

@@ -12,8 +12,9 @@ _ROOMS = {
     "LineDataModule SequencesDataModule ShapesDataModule TableDataModule TensorsDataModule",
     "load": "Run load_config load_data load_run run_options",
     "losses": "FocalLoss",
-    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger TokenTagger UNet WithHead "
-    "WithInputChannels",
+    "networks": "MLP Autoencoder CategoryMLP ConvAutoencoder ConvNet ConvTagger ResidualConvNet TokenTagger "
+    "UNet WithHead WithInputChannels",
+    "optimizers": "Muon",
     "schedules": "Warmup",
     "tasks": "AutoencoderTask ClassificationTask MultilabelTask NTXentLoss PairsTask "
     "RegressionTask SegmentationTask SequenceLabellingTask SupervisedTask",
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # editors and type checkers see the names themselves, and so 
     from lightning_template.load import *  # noqa: F403
     from lightning_template.losses import *  # noqa: F403
     from lightning_template.networks import *  # noqa: F403
+    from lightning_template.optimizers import *  # noqa: F403
     from lightning_template.schedules import *  # noqa: F403
     from lightning_template.tasks import *  # noqa: F403
     from lightning_template.testing import *  # noqa: F403

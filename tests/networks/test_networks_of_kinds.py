@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_template.networks import Autoencoder, ConvAutoencoder, ConvTagger, TokenTagger, UNet
+from lightning_template.networks import (
+    Autoencoder,
+    ConvAutoencoder,
+    ConvTagger,
+    ResidualConvNet,
+    TokenTagger,
+    UNet,
+)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 30), (4, 7)], ids=str)
@@ -82,3 +89,55 @@ MISTAKES: dict[str, tuple[type[nn.Module], dict[str, Any], str]] = {
 def test_mistakes(network: type[nn.Module], arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network(**arguments)
+
+
+def test_the_residual_network_has_these_shapes_parameters_and_multiply_adds() -> None:
+    network = ResidualConvNet(1, [16, 32, 64], [0, 1, 1], 10)
+    shapes: list[tuple[int, ...]] = []
+    multiply_adds = 0
+
+    def count(layer: Any, _: Any, output: torch.Tensor) -> None:
+        nonlocal multiply_adds
+        if isinstance(layer, nn.Conv2d):
+            shapes.append(tuple(output.shape[1:]))
+            multiply_adds += layer.weight.numel() * output[0, 0].numel()
+
+    for layer in network.modules():
+        layer.register_forward_hook(count)
+    assert network(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    assert shapes == [(16, 28, 28), (32, 14, 14), *[(32, 7, 7)] * 2, (64, 7, 7), *[(64, 3, 3)] * 2]
+    # 9 numbers a filter and input channel, at each pixel
+    assert multiply_adds == 9 * (16 * 784 + 16 * 32 * 196 + 2 * 32 * 32 * 49 + 32 * 64 * 49 + 2 * 64 * 64 * 9)
+    weights = 9 * (16 + 16 * 32 + 2 * 32 * 32 + 32 * 64 + 2 * 64 * 64)
+    norms = 2 * (16 + 3 * 32 + 3 * 64)
+    assert sum(weight.numel() for weight in network.parameters()) == weights + norms + 64 * 10 + 10
+
+
+def test_the_residual_network_equals_its_layers_by_hand() -> None:
+    def layers(num_in: int, num_out: int, *pool: nn.Module) -> list[nn.Module]:
+        convolution = nn.Conv2d(num_in, num_out, 3, padding=1, bias=False)
+        return [convolution, *pool, nn.BatchNorm2d(num_out), nn.ReLU()]
+
+    network = ResidualConvNet(2, [4, 6], [1, 0], 3, pool="mean", output_scale=0.5)
+    first = nn.Sequential(*layers(2, 4, nn.MaxPool2d(2)))
+    block = nn.Sequential(*layers(4, 4), *layers(4, 4))
+    last, classifier = nn.Sequential(*layers(4, 6, nn.MaxPool2d(2))), nn.Linear(6, 3)
+    for weight, trained in zip(
+        nn.ModuleList([first, block, last, classifier]).parameters(), network.parameters(), strict=True
+    ):
+        weight.data.copy_(trained.data)
+    images = torch.rand(5, 2, 8, 12)
+    inner = first(images)
+    expected = 0.5 * classifier(last(inner + block(inner)).mean((2, 3)))
+    torch.testing.assert_close(network(images), expected)
+    brightest = ResidualConvNet(2, [4, 6], [1, 0], 3)
+    brightest.load_state_dict(network.state_dict())
+    expected = classifier(last(first(images) + block(first(images))).amax((2, 3)))
+    torch.testing.assert_close(brightest(images), expected)
+    assert next(brightest.parameters()).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("channels", "blocks"), [([], []), ([4, 8], [1]), ([4], [0, 1])])
+def test_the_residual_network_refuses_lists_that_differ(channels: list[int], blocks: list[int]) -> None:
+    with pytest.raises(ValueError, match="`residual_blocks` must have a number for each of `channels`"):
+        ResidualConvNet(1, channels, blocks, 10)
