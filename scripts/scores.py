@@ -93,13 +93,16 @@ def expected_score(config: str, text: str) -> float:
     return 0.0 if match[1] == "to" else float(match[1])
 
 
-def train(config: str, root: Path, data_dir: Path | None) -> Path:
+def train(config: str, root: Path, data_dir: Path | None, seed: int | None = None) -> Path:
     """Train and test a configuration, as far as that is not done yet; return the run directory."""
     path = ROOT / "configs" / config
     experiment = yaml.safe_load(path.read_text())["experiment"]
     options = ["--test_after_fit", f"--trainer.default_root_dir={root}", "--trainer.enable_progress_bar=false"]
-    if data_dir and config.startswith("fashion_mnist/"):
+    if data_dir and "fashion_mnist" in config:
         options.append(f"--data.data_dir={data_dir}")
+    if seed is not None:
+        experiment = f"{experiment}_seed_{seed}"
+        options += [f"--experiment={experiment}", f"--seed_everything={seed}", f"--data.seed={seed}"]
     found = runs.find_runs(root, experiment)
     if found and "test" in runs.read_json(found[-1] / runs.METRICS_FILE):
         return found[-1]

@@ -12,7 +12,7 @@ import yaml
 
 from conftest import NUM_TEST, ROOT, Command
 
-FOLDERS = ("fashion_mnist", "line", "shapes", "sequences")
+FOLDERS = ("fashion_mnist", "line", "records", "shapes", "sequences")
 EXPERIMENTS = [path for folder in FOLDERS for path in sorted((ROOT / "configs" / folder).glob("*.yaml"))]
 WITH = sorted((ROOT / "configs" / "with").glob("*.yaml"))
 OVERLAYS = [
@@ -28,7 +28,15 @@ QUICK = [
 ]
 SAME_SYSTEM = ("mlp_other_start.yaml", "mlp_relu_output.yaml", "mlp_batch_norm.yaml", "l1_momentum.yaml", "adam.yaml")
 """Experiments that differ from another one in values alone: the slow suite trains them."""
-SLOW = (*SAME_SYSTEM, "autoencoder.yaml", "multilabel.yaml", "pairs.yaml", "segmentation.yaml")
+SLOW = (
+    *SAME_SYSTEM,
+    "fashion_mnist_72.yaml",
+    "fashion_mnist_93.yaml",
+    "autoencoder.yaml",
+    "multilabel.yaml",
+    "pairs.yaml",
+    "segmentation.yaml",
+)
 
 
 def name(path: Path) -> str:
@@ -76,7 +84,7 @@ def test_fit_test_and_predict(path: Path, command: Command, fashion_mnist: Path)
     assert math.isfinite(metrics["test"]["test/loss"])
     with (run / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    if path.parent.name == "fashion_mnist":
+    if path.parent.name in ("fashion_mnist", "records"):
         assert [int(row["target"]) for row in rows] == [number % 10 for number in range(NUM_TEST)]
         right = sum(row["prediction"] == row["target"] for row in rows)
         assert metrics["test"]["test/accuracy"] == pytest.approx(right / NUM_TEST)

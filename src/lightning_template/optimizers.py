@@ -89,14 +89,14 @@ class Muon(Optimizer):
 def orthogonalize(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Return the nearest matrix with orthogonal rows or columns `(m, n)`, roughly: singular values lie in [0.5, 1.3].
 
-    It is computed in bfloat16, by matrix products alone.
+    It is computed by matrix products alone, on a GPU in bfloat16. Few CPUs are fast at that: there it is float32.
 
     Args:
         matrix: Any matrix `(m, n)`.
         iterations: Number of Newton-Schulz iterations.
     """
     a, b, c = _COEFFICIENTS
-    result = matrix.bfloat16()
+    result = matrix.to(torch.bfloat16 if matrix.is_cuda else torch.float32)
     is_tall = len(matrix) > matrix.shape[1]
     if is_tall:
         result = result.T
