@@ -68,6 +68,7 @@ def test_singular_values_become_nearly_one(shape: tuple[int, int]) -> None:
     cosine = (result * (left @ right)).sum() / (result.norm() * (left @ right).norm())
     assert cosine > 0.97
     assert torch.equal(orthogonalize(torch.zeros(3, 4)), torch.zeros(3, 4))
+    torch.testing.assert_close(orthogonalize(1e6 * matrix), result, rtol=1e-4, atol=1e-5)  # the scale does not matter
 
 
 def test_groups_have_their_own_options_and_a_state_dict_goes_on() -> None:
