@@ -76,9 +76,7 @@ class Muon(Optimizer):
             buffer.lerp_(gradient, 1 - momentum)
             direction = gradient.lerp(buffer, momentum)
             step = orthogonalize(direction.flatten(1)).view(weight.shape)
-            factor = math.sqrt(
-                max(1.0, len(weight) / weight[0].numel())
-            )  # of tall matrices, so that outputs change alike
+            factor = math.sqrt(max(1.0, len(weight) / weight[0].numel()))  # outputs of tall matrices change alike
         else:
             rate, factor = group["lr"] * group["sgd_lr"], 1.0
             buffer.mul_(momentum).add_(gradient)
