@@ -117,7 +117,7 @@ def test_the_tutorials_loop_is_gradient_descent_in_the_order_of_the_files(
     torch.manual_seed(seed)
     network = MLP(784, [512, 512], 10)
     for _ in range(20):
-        for x, y in zip(images.split(64), labels.split(64), strict=True):
+        for x, y in zip(torch.split(images, 64), torch.split(labels, 64), strict=True):
             loss = functional.cross_entropy(network(x / 255), y)
             for weight, gradient in zip(
                 network.parameters(), torch.autograd.grad(loss, list(network.parameters())), strict=True
