@@ -5,6 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from lightning_template import __version__
@@ -15,8 +16,15 @@ from lightning_template.engine.process.signals import stop_signals
 from lightning_template.engine.process.slips import meant_subcommand
 from lightning_template.engine.process.streams import tolerant_output
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "check", "runs", "new", "upgrade")
-TRAINER_SUBCOMMANDS = SUBCOMMANDS[:4]
+TRAINER_SUBCOMMANDS = ("fit", "validate", "test", "predict")
+COMMANDS = {
+    "check": "cli.commands.check",
+    "runs": "cli.commands.runs",
+    "new": "cli.commands.new",
+    "upgrade": "cli.commands.upgrade",
+}
+"""The module in `engine/` of each subcommand that is not the Trainer's: its `main` is called with the arguments."""
+SUBCOMMANDS = (*TRAINER_SUBCOMMANDS, *COMMANDS)
 DEBUG_VARIABLE = "LIGHTNING_TEMPLATE_DEBUG"
 PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_config")
 """Ends of the options that have something printed and nothing done."""
@@ -128,26 +136,10 @@ def _dispatch(args: list[str]) -> int:
     if args[0] not in SUBCOMMANDS:
         hint = meant_subcommand(args[0]) or nearest(args[0], SUBCOMMANDS)
         raise ValueError(f"no subcommand {args[0]}{hint} (lightning-template --help lists them)")
-    if args[0] == "runs":
-        from lightning_template.engine.cli.commands import runs
-
-        runs.main(args[1:])
-        return 0
-    if args[0] == "new":
-        from lightning_template.engine.cli.commands import new
-
-        new.main(args[1:])
-        return 0
-    if args[0] == "upgrade":
-        from lightning_template.engine.cli.commands import upgrade
-
-        upgrade.main(args[1:])
-        return 0
-    if args[0] == "check":
-        sys.path.append(str(Path.cwd()))
-        from lightning_template.engine.cli.commands import check
-
-        return check.main(args[1:])
+    if args[0] in COMMANDS:
+        sys.path.append(str(Path.cwd()))  # last, so that a user's file never hides an installed module
+        module = import_module(f"lightning_template.engine.{COMMANDS[args[0]]}")  # by name: some rooms lie above this
+        return module.main(args[1:]) or 0
     _run_the_trainer(args)
     return 0
 
