@@ -46,6 +46,7 @@ RUN_ELSEWHERE = {
     f"{LAUNCHER}tensorboard --logdir lightning_logs": "test_tensorboard_serves_the_logs",
     'eval "$(./scripts/run lightning-template --completion)"': "test_completion",
     f"{LAUNCHER}python scripts/scores.py": "tests/test_scores.py",
+    f"{LAUNCHER}python examples/predict_onnx.py exported/model.onnx photos/snow.jpg --invert": "tests/engine/sharing/",
     f"{LAUNCHER}python scripts/reproduce.py": "tests/test_reproduce.py",
     f"{LAUNCHER}python scripts/screenshots.py lightning_logs docs": "tests/browser/",
     f"{LAUNCHER}pre-commit install": "changes the checkout; its hooks are commands of .ci/run",

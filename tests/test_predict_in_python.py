@@ -216,7 +216,7 @@ def test_the_data_are_not_needed_where_the_command_needs_none(command: Command, 
     text = Path("config.yaml").read_text().replace(str(fashion_mnist), "elsewhere")
     away = load_run("lightning_logs/run/version_0")
     assert run.predict().to_pylist()[3]["prediction"] == expected[0]["prediction"]
-    away._data.data_dir = Path("elsewhere")
+    away.unread_data.data_dir = Path("elsewhere")
     assert "elsewhere" in text
     check_equal(away.predict("image.png"), written(command, "--input=image.png", "--data.data_dir=elsewhere"))
     assert away.predict([Image.open("image.png")]).to_pylist() == expected

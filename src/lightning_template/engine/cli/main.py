@@ -19,6 +19,7 @@ from lightning_template.engine.process.streams import tolerant_output
 TRAINER_SUBCOMMANDS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "check": "cli.commands.check",
+    "export": "sharing.export",
     "runs": "cli.commands.runs",
     "new": "cli.commands.new",
     "upgrade": "cli.commands.upgrade",
@@ -30,11 +31,8 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 """Ends of the options that have something printed and nothing done."""
 # By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
-usage: lightning-template {fit,validate,test,predict} --config FILE [options]
-       lightning-template check --config FILE [options]
-       lightning-template runs [options]
-       lightning-template new {task,project} NAME [options]
-       lightning-template upgrade
+usage: lightning-template {fit,validate,test,predict,check} --config FILE [options]
+       lightning-template COMMAND [options]
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
@@ -42,6 +40,7 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   predict    write a checkpoint's predictions, of the test set or of files
   check      tell whether task and data are sound (check --help tells more)
   runs       list, show and compare runs (runs --help tells more)
+  export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)
   new        write a task of your own, or a project (new --help tells more)
   upgrade    give such a project a later version of this package (upgrade --help tells more)
 

@@ -36,7 +36,8 @@ class Run:
     ) -> None:
         self.task = task
         self.directory = directory
-        self._data: Any = data
+        self.unread_data: Any = data
+        """Data module as it was given, which may not be set up."""
         self._options = options or {}
 
     def __iter__(self) -> Iterator[Any]:
@@ -44,18 +45,23 @@ class Run:
 
     def __repr__(self) -> str:
         where = f", directory={str(self.directory)!r}" if self.directory is not None else ""
-        return f"Run(task={type(self.task).__name__}, data={type(self._data).__name__}{where})"
+        return f"Run(task={type(self.task).__name__}, data={type(self.unread_data).__name__}{where})"
 
     @cached_property
     def data(self) -> Any:
         """Data module, ready to serve all its parts if it is of a run directory."""
-        if self.directory is not None and self._data is not None:
-            self._data.prepare_data()
+        if self.directory is not None and self.unread_data is not None:
+            self.unread_data.prepare_data()
             for stage in ("fit", "test"):
-                self._data.setup(stage)
-            if change := change_of_data(self.directory, describe_data(self._data)):
+                self.unread_data.setup(stage)
+            if change := change_of_data(self.directory, describe_data(self.unread_data)):
                 _logger.warning("the data may differ from those of training: %s", change)
-        return self._data
+        return self.unread_data
+
+    @property
+    def reader(self) -> Any:
+        """What turns files into the data module's inputs; None if nothing does."""
+        return self.unread_data.file_reader() if hasattr(self.unread_data, "file_reader") else None
 
     def predict(self, inputs: Any = None, *, invert: bool = False) -> "Table":
         """Return the table that the command `predict` writes, with the same names and numbers.
@@ -73,6 +79,6 @@ class Run:
         Raises:
             ValueError: If the inputs are not like those of the data.
         """
-        reader = self._data.file_reader() if inputs is not None and hasattr(self._data, "file_reader") else None
+        reader = self.reader if inputs is not None else None
         can_do_without = reader is not None and not reader.needs_setup  # the data may be missing on this machine
-        return predict(self.task, self._data if can_do_without else self.data, inputs, invert, self._options)
+        return predict(self.task, self.unread_data if can_do_without else self.data, inputs, invert, self._options)
