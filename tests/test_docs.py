@@ -92,7 +92,7 @@ def make_project(folder: Path) -> None:
 def made_short(line: str, data_dir: Path) -> list[str]:
     """Return the words of a command, with options that make it train on tiny data for one epoch."""
     words = shlex.split(line.replace("../flowers", "elsewhere"))
-    if words[0] not in ("fit", "test", "predict", "check") or "--help" in words or "--input" in words:
+    if words[0] not in ("fit", "test", "predict", "check", "show") or "--help" in words or "--input" in words:
         return words
     if "fashion_mnist" in line:
         words += ["--data.data_dir", str(data_dir)]

@@ -60,6 +60,42 @@ def tensors_of(nest: Any) -> list[Tensor]:
     return found
 
 
+def named_tensors(nest: Any, name: str) -> list[tuple[str, Tensor]]:
+    """Return the tensors of a nest, each once, with the names by which Python reaches them.
+
+    Args:
+        nest: A tensor, or what holds tensors.
+        name: Name of the nest.
+
+    Example:
+        >>> import torch
+        >>> [name for name, _ in named_tensors({"a": torch.zeros(2), "b": [torch.ones(1)]}, "batch")]
+        ["batch['a']", "batch['b'][0]"]
+    """
+    found: list[tuple[str, Tensor]] = []
+    seen: dict[int, Any] = {}  # the objects themselves, so that no other one gets their id
+
+    def look(part: Any, path: str) -> None:
+        if id(part) in seen:
+            return
+        seen[id(part)] = part
+        if isinstance(part, Tensor):
+            found.append((path, part))
+            return
+        if isinstance(part, dict):
+            inside = [(f"{path}[{key!r}]", value) for key, value in part.items()]
+        elif isinstance(part, list | tuple):
+            names = getattr(part, "_fields", None)
+            inside = [(f"{path}.{names[i]}" if names else f"{path}[{i}]", value) for i, value in enumerate(part)]
+        else:
+            inside = [(f"{path}.{key}", value) for key, value in attributes_of(part).items()]
+        for path, value in inside:
+            look(value, path)
+
+    look(nest, name)
+    return found
+
+
 def is_plain(nest: Any) -> bool:
     """Tell whether a nest is made of tensors, dictionaries, lists and tuples alone, which a checkpoint can hold."""
     if type(nest) is dict:

@@ -99,7 +99,7 @@ def test_one_line_says_what_cannot_be_drawn_and_the_rest_is(
         "left out from here on: figures of the task: KeyError: 'no such thing'",
     ]
     assert len(calls) == 1
-    assert events.Tags()["images"] == ["classes/accuracy", "classes/calibration"]
+    assert events.Tags()["images"] == ["data", "classes/accuracy", "classes/calibration"]
     assert len(events.Images("classes/calibration")) == 2
 
 

@@ -52,6 +52,7 @@ def test_every_part_of_the_dashboard_has_content(command: Command, fashion_mnist
         "classes/calibration",
         "classes/confusion matrix",
         "first layer",
+        "data",
         "images/samples",
         "images/worst mistakes",
     }
@@ -78,7 +79,7 @@ def test_every_part_of_the_dashboard_has_content(command: Command, fashion_mnist
 def test_a_regression_has_its_figure_and_its_loss_begins_at_the_first_step(command: Command) -> None:
     assert command(*LINE, "--data.batch_size=16", "--trainer.log_every_n_steps=4").status == 0
     events = read("line_adam")
-    assert events.Tags()["images"] == ["regression"]
+    assert events.Tags()["images"] == ["data", "regression"]
     assert [event.step for event in events.Scalars("train/loss_step")] == [0, 3, 7]
     assert [event.step for event in events.Scalars("optimizer/lr")] == [0, 3, 7]
     first = events.Scalars("train/loss_step")[0].value

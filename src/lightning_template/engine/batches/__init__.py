@@ -7,6 +7,7 @@ from lightning_template.engine.batches.checks import (
     check_targets_differ,
 )
 from lightning_template.engine.batches.given import kind_of, like_stored, tensor_of
+from lightning_template.engine.batches.held import data_set, held_targets, listed_targets
 from lightning_template.engine.batches.inputs import Inputs, Samples
 from lightning_template.engine.batches.loaders import (
     InMemoryLoader,
@@ -36,9 +37,12 @@ __all__ = [
     "check_fractions",
     "check_samples",
     "check_targets_differ",
+    "data_set",
     "evaluation_loader",
+    "held_targets",
     "kind_of",
     "like_stored",
+    "listed_targets",
     "mean_and_std",
     "mix_seeds",
     "split",

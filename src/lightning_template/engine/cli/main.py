@@ -19,6 +19,7 @@ from lightning_template.engine.process.streams import tolerant_output
 TRAINER_SUBCOMMANDS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "check": "cli.commands.check",
+    "show": "looking.show",
     "export": "sharing.export",
     "runs": "cli.commands.runs",
     "new": "cli.commands.new",
@@ -31,7 +32,7 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 """Ends of the options that have something printed and nothing done."""
 # By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
-usage: lightning-template {fit,validate,test,predict,check} --config FILE [options]
+usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [options]
        lightning-template COMMAND [options]
 
   fit        train, and validate after each epoch
@@ -39,6 +40,7 @@ usage: lightning-template {fit,validate,test,predict,check} --config FILE [optio
   test       measure a checkpoint on the test set
   predict    write a checkpoint's predictions, of the test set or of files
   check      tell whether task and data are sound (check --help tells more)
+  show       draw what the network gets: samples, labels, shares of classes (show --help tells more)
   runs       list, show and compare runs (runs --help tells more)
   export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)
   new        write a task of your own, or a project (new --help tells more)

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
@@ -136,11 +136,21 @@ class TemplateCLI(SizedCLI):
         return self.config[self.subcommand].get(name)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the Trainer with the named callbacks and a run directory."""
+        """Make the Trainer."""
         self.construction.forget()
         made = self.config_init[self.subcommand]
-        config = made.trainer
-        callbacks = chosen_callbacks(config, vars(made.callbacks))
+        callbacks = chosen_callbacks(made.trainer, vars(made.callbacks))
+        trainer = super().instantiate_trainer(**self.trainer_options(made.trainer, callbacks), **kwargs)
+        take_over_signals(trainer)
+        return trainer
+
+    def trainer_options(self, config: Any, callbacks: list[Callback]) -> dict[str, Any]:
+        """Return what the Trainer gets instead of its options: the named callbacks and a run directory.
+
+        Args:
+            config: Its configuration.
+            callbacks: Callbacks that the configuration asks for.
+        """
         tensorboard = config.logger in (None, True)
         self.files = config_files(self.subcommand_parser, self.config[self.subcommand], self.config_dump)
         self.run_directory = RunDirectory(
@@ -152,22 +162,14 @@ class TemplateCLI(SizedCLI):
             slurm.mark(self.command_line.typed),
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
-        trainer = super().instantiate_trainer(
-            callbacks=[
-                digests,
-                Rehearsal(self.contradictions),
-                SavedArguments(self.config_dump),
-                self.run_directory,
-                *callbacks,
-            ],
-            plugins=with_whole_checkpoints(config.plugins),
-            logger=False if tensorboard else config.logger,
-            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-            **kwargs,
-        )
-        take_over_signals(trainer)
-        return trainer
+        first = [digests, Rehearsal(self.contradictions), SavedArguments(self.config_dump), self.run_directory]
+        return {
+            "callbacks": [*first, *callbacks],
+            "plugins": with_whole_checkpoints(config.plugins),
+            "logger": False if tensorboard else config.logger,
+            "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+            "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        }
 
     def after_instantiate_classes(self) -> None:
         """Run the subcommand here: where there is a method of its name, Lightning calls it instead of the Trainer's."""

@@ -1,6 +1,6 @@
 """Figures of what a task predicts on the validation set, in TensorBoard."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -8,9 +8,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from lightning_template.engine.callbacks.observer import Observer, untouched
+from lightning_template.engine.callbacks.observer import untouched
 from lightning_template.engine.callbacks.tensorboard import experiments
 from lightning_template.engine.dashboard import pictures, plots
+from lightning_template.engine.dashboard.data_picture import DataPicture
 from lightning_template.engine.dashboard.kinds import (
     are_numbers,
     class_names,
@@ -29,7 +30,7 @@ Drawing = tuple[str, Callable[[], Any]]
 """Title, and what draws a figure or computes a number."""
 
 
-class Figures(Observer):
+class Figures(DataPicture):
     """Shows what a task predicts, after every few epochs and after the last.
 
     It knows of a task what its `validation_step` returns, the outputs of a batch, and its `predict`.
@@ -56,6 +57,7 @@ class Figures(Observer):
         filters: Whether to show the first convolution's filters.
         num_projected: Number of validation samples whose features, the input of the last linear layer, are shown in
             the Projector at the end of training.
+        data: Whether to show what the network gets, once, at the first step: the picture that `show` writes.
 
     Raises:
         ValueError: If `every_n_epochs` is less than 1.
@@ -73,7 +75,9 @@ class Figures(Observer):
         regression: bool = True,
         filters: bool = True,
         num_projected: int = 0,
+        data: bool = True,
     ) -> None:
+        super().__init__(data)
         if every_n_epochs is not None and every_n_epochs < 1:
             raise ValueError(f"`every_n_epochs` must be at least 1, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
@@ -153,7 +157,7 @@ class Figures(Observer):
     def _show(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         step = batches_that_stepped(trainer)
         for title, draw in self._drawings(trainer, pl_module, stage):
-            self.guard(f"the figure {title}", _log, experiments(trainer), title, draw, step)
+            self.guard(f"the figure {title}", pictures.log_drawing, experiments(trainer), title, draw, step)
         if self.pr_curves and self._seen:
             self.guard("precision-recall curves", self._log_pr_curves, trainer, step)
         self.guard("figures of the task", self._log_figures_of_the_task, trainer, pl_module, step)
@@ -217,7 +221,7 @@ class Figures(Observer):
         with untouched(pl_module):
             figures = pl_module.figures(*self._first)  # type: ignore[operator]  # a task's
         for title, figure in figures.items():
-            _log(experiments(trainer), title, lambda figure=figure: figure, step)  # type: ignore[misc]
+            pictures.log_drawing(experiments(trainer), title, lambda figure=figure: figure, step)  # type: ignore[misc]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show a training batch if there is no validation, and the features of some samples in the Projector."""
@@ -237,13 +241,3 @@ class Figures(Observer):
             outputs = pl_module(samples[0])
         self._keep(pl_module, outputs, batch)
         self._show(trainer, pl_module, "train")
-
-
-def _log(writers: Sequence[Any], title: str, draw: Callable[[], Any], step: int) -> None:
-    """Log a figure, or the number that is a curve's next value."""
-    figure = draw()
-    for writer in writers:
-        if isinstance(figure, float):
-            writer.add_scalar(title, figure, step)
-        else:
-            writer.add_figure(title, figure, step)

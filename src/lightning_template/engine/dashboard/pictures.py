@@ -1,7 +1,7 @@
 """Images with what is predicted of them."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -29,3 +29,13 @@ def images(inputs: Tensor, predictions: Tensor, targets: Tensor | None, names: S
         return captioned_images(inputs, captions, [False] * len(inputs))
     captions = [[f"true: {names[target]}", *lines] for target, lines in zip(targets.tolist(), captions, strict=True)]
     return captioned_images(inputs, captions, (top.indices[:, 0] != targets).tolist())
+
+
+def log_drawing(writers: Sequence[Any], title: str, draw: Callable[[], Any], step: int) -> None:
+    """Log a figure, or the number that is a curve's next value."""
+    figure = draw()
+    for writer in writers:
+        if isinstance(figure, float):
+            writer.add_scalar(title, figure, step)
+        else:
+            writer.add_figure(title, figure, step)

@@ -30,7 +30,7 @@ def captioned_images(images: Tensor, captions: Sequence[Sequence[str]], are_wron
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
     text = 0.1 * max(map(len, captions)) + 0.12  # height above an image, in its widths
-    figure, axes = _canvas(1.7 * columns, 1.7 * (1 + text) * rows)
+    figure, axes = canvas(1.7 * columns, 1.7 * (1 + text) * rows)
     for number, (image, lines, is_wrong) in enumerate(zip(images, captions, are_wrong, strict=True)):
         left, bottom = number % columns, -(number // columns + 1) * (1 + text)
         axes.imshow(_pixels(image), cmap="gray", extent=(left + 0.05, left + 0.95, bottom + 0.02, bottom + 0.92))
@@ -48,7 +48,7 @@ def tiles(images: Tensor) -> "Figure":
     """
     columns = min(12, len(images))
     rows = -(-len(images) // columns)
-    figure, axes = _canvas(0.7 * columns, 0.7 * rows)
+    figure, axes = canvas(0.7 * columns, 0.7 * rows)
     for number, image in enumerate(images):
         left, bottom = number % columns, -(number // columns + 1)
         extent = (left + 0.05, left + 0.95, bottom + 0.05, bottom + 0.95)
@@ -66,7 +66,7 @@ def rows_of_images(rows: Mapping[str, Tensor], names: Sequence[str] = ()) -> "Fi
     """
     columns = max(map(len, rows.values()))
     beside, above = 0.12 * max(map(len, rows)), 0.3 * bool(names)
-    figure, axes = _canvas(columns + beside, len(rows) + above)
+    figure, axes = canvas(columns + beside, len(rows) + above)
     low, high = torch.cat([images.flatten() for images in rows.values()]).aminmax()
     for row, (name, images) in enumerate(rows.items()):
         axes.text(-0.05, -row - 0.5, name, fontsize=9, va="center", ha="right")
@@ -89,7 +89,7 @@ def strips(rows: Mapping[str, Tensor], names: Sequence[str]) -> "Figure":
     masks = torch.stack([*rows.values()], dim=1)
     number, height, _ = masks.shape
     beside = 0.1 * max(map(len, rows))
-    figure, axes = _canvas(8 + beside, 0.25 * height * 1.3 * number + 0.4)
+    figure, axes = canvas(8 + beside, 0.25 * height * 1.3 * number + 0.4)
     colors = _colors(len(names))[masks.clamp(min=0)].where(masks.unsqueeze(-1) >= 0, 1.0)
     for sample, image in enumerate(colors):
         top = -1.3 * height * sample
@@ -132,8 +132,11 @@ def _colors(number: int) -> Tensor:
     return torch.tensor([colors(index % colors.N)[:3] for index in range(number)], dtype=torch.float32)
 
 
-def _canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
-    """Return a figure, and axes without frame all over it: a hundred times faster than axes for each image."""
+def canvas(width: float, height: float) -> tuple["Figure", "Axes"]:
+    """Return a figure of that many inches, and axes without frame all over it.
+
+    Axes for each image take a hundred times longer.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), facecolor="white", dpi=100)

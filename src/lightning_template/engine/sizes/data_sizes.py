@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import DataLoader, Subset
 
 from lightning_template.datamodules.in_memory import InMemoryDataModule
-from lightning_template.engine.batches import InMemoryLoader
+from lightning_template.engine.batches import InMemoryLoader, held_targets, listed_targets
 from lightning_template.engine.rehearsal.samples import Sampler
 from lightning_template.engine.sizes.preparing import prepare_once
 
@@ -108,7 +107,7 @@ class DataSizes:
             dataset = dataset.dataset
         if names := getattr(dataset, "classes", None):
             return len(names)
-        targets = _listed_targets(dataset)
+        targets = listed_targets(dataset)
         if targets is None:
             targets = _targets_of(loader)
         return None if targets is None else _largest(targets) + 1
@@ -118,13 +117,9 @@ def _targets_of(loader: Any) -> Tensor | None:
     """Return all targets of a loader of pairs, in any order; None if nobody knows them without reading for long."""
     if not isinstance(loader, DataLoader):
         return None
-    dataset, positions = loader.dataset, None
-    while isinstance(dataset, Subset):
-        chosen = torch.as_tensor(dataset.indices)
-        dataset, positions = dataset.dataset, chosen if positions is None else chosen[positions]
-    targets = _listed_targets(dataset)
-    if targets is not None:
-        return targets if positions is None else targets[positions]
+    if held := held_targets(loader):
+        targets, positions = held
+        return targets[positions]
     try:
         num_samples = len(loader.dataset)  # type: ignore[arg-type]  # a stream has no length
     except TypeError:
@@ -133,16 +128,6 @@ def _targets_of(loader: Any) -> Tensor | None:
         return None
     whole = DataLoader(loader.dataset, batch_size=loader.batch_size or 1, collate_fn=loader.collate_fn)
     return torch.cat([targets for _, targets in whole])
-
-
-def _listed_targets(dataset: Any) -> Tensor | None:
-    """Return the targets that a data set lists, as those of torchvision do."""
-    if isinstance(dataset, TensorDataset):
-        return dataset.tensors[1]
-    for targets in (getattr(dataset, "targets", None), getattr(dataset, "labels", None)):
-        if isinstance(targets, Tensor | np.ndarray | list) and len(targets):
-            return torch.as_tensor(targets)
-    return None
 
 
 def _batch(loader: Any) -> Any:
