@@ -17,8 +17,8 @@ def check_place(file: Path, suffix: str) -> None:
     if file.is_dir() or not file.parent.is_dir():
         reason = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise ValueError(f"cannot write {file}: {reason}")
-    if reason := refusal(file.parent):
-        raise ValueError(f"cannot write {file}: {reason}")
+    if refused := refusal(file.parent):
+        raise ValueError(f"cannot write {file}: {refused}")
 
 
 def read_options(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
