@@ -61,9 +61,11 @@ INSIDE = {
     "engine.rehearsal": {"torch", "lightning", "numpy", "tasks", "datamodules", "callbacks"}
     | {"engine.batches", "engine.callbacks", "engine.loops", "engine.nests", "engine.process"},
     "engine.sizes": {"torch", "lightning", "numpy", "filelock", "datamodules", "engine.batches", "engine.rehearsal"},
+    "engine.sweep": {"torch", "lightning", "numpy", "matplotlib", "optuna", "filelock", "rich", "yaml"}
+    | {"engine.callbacks", "engine.loops", "engine.process", "engine.runs"},
     "engine.cli": {"torch", "torchmetrics", "numpy", "lightning", "jsonargparse", "yaml", "rich", "PIL", "callbacks"}
     | {"testing", "engine.callbacks", "engine.loops", "engine.prediction", "engine.process", "engine.rehearsal"}
-    | {"engine.runs", "engine.sizes", "engine.tasks"},
+    | {"engine.runs", "engine.sizes", "engine.sweep", "engine.tasks"},
     "engine.sharing": {"torch", "lightning", "matplotlib", "tensorboard", "onnxruntime", "safetensors", "load", "tasks"}
     | {"engine.batches", "engine.callbacks", "engine.cli", "engine.dashboard", "engine.drawing", "engine.nests"}
     | {"engine.prediction", "engine.process", "engine.runs"},
@@ -233,6 +235,8 @@ def test_a_forbidden_import_is_seen(tmp_path: Path) -> None:
         ["show", "--help"],
         ["show", "--config", "missing.yaml"],
         ["new", "--help"],
+        ["sweep", "--help"],
+        ["sweep", "--config", "missing.yaml"],
         ["new", "task", "rose", "--path", "missing"],
         ["new", "project", "torch", "missing"],
         ["upgrade", "--help"],

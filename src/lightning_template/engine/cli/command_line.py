@@ -1,7 +1,7 @@
 """The command line, read without torch, which takes seconds to import: configurations, checkpoint, experiment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class CommandLine:
         run: Directory of the run that the checkpoint belongs to.
         typed: Subcommand and arguments as they were typed.
         origin: Says which run's configuration is used; empty where it is the user's own alone.
+        marks: Further entries of the run's `state.json`.
     """
 
     args: list[str]
@@ -40,6 +41,7 @@ class CommandLine:
     run: Path | None
     typed: tuple[str, ...] = ()
     origin: str = ""
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_command_line(args: Sequence[str]) -> CommandLine:

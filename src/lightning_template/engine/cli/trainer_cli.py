@@ -159,7 +159,7 @@ class TemplateCLI(SizedCLI):
             self.files,
             self.command_line.run,
             tensorboard,
-            slurm.mark(self.command_line.typed),
+            slurm.mark(self.command_line.typed) | dict(self.command_line.marks),
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
         first = [digests, Rehearsal(self.contradictions), SavedArguments(self.config_dump), self.run_directory]

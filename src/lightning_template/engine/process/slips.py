@@ -55,6 +55,7 @@ _SUBCOMMANDS = {
     "runs diff": "compare diff",
     "runs best": "best",
     "new": "create generate init",
+    "sweep": "grid hpo hyperopt optimize optuna search study tune",
     "upgrade": "update",
     "--help": "help",
     "--version": "version",

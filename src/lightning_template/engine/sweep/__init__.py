@@ -1,0 +1,1 @@
+"""Studies of many runs on Optuna: space, trials, workers and results."""
