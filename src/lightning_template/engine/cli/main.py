@@ -33,17 +33,14 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 """Ends of the options that have something printed and nothing done."""
 # By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
-<<<<<<< Updated upstream
 usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [options]
        lightning-template COMMAND [options]
-=======
 usage: lightning-template {fit,validate,test,predict} --config FILE [options]
        lightning-template check --config FILE [options]
        lightning-template runs [options]
        lightning-template sweep --config FILE --space OPTION=VALUES [options]
        lightning-template new {task,project} NAME [options]
        lightning-template upgrade
->>>>>>> Stashed changes
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
@@ -52,11 +49,8 @@ usage: lightning-template {fit,validate,test,predict} --config FILE [options]
   check      tell whether task and data are sound (check --help tells more)
   show       draw what the network gets: samples, labels, shares of classes (show --help tells more)
   runs       list, show and compare runs (runs --help tells more)
-<<<<<<< Updated upstream
   export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)
-=======
   sweep      search options with many runs (sweep --help tells more)
->>>>>>> Stashed changes
   new        write a task of your own, or a project (new --help tells more)
   upgrade    give such a project a later version of this package (upgrade --help tells more)
 
