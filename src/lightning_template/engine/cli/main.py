@@ -35,12 +35,6 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 HELP = """\
 usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [options]
        lightning-template COMMAND [options]
-usage: lightning-template {fit,validate,test,predict} --config FILE [options]
-       lightning-template check --config FILE [options]
-       lightning-template runs [options]
-       lightning-template sweep --config FILE --space OPTION=VALUES [options]
-       lightning-template new {task,project} NAME [options]
-       lightning-template upgrade
 
   fit        train, and validate after each epoch
   validate   measure a checkpoint on the validation set
