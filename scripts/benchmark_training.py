@@ -134,7 +134,7 @@ class Bench:
         data_dir: Folder that holds FashionMNIST/raw/.
         device: Device to train on.
         epochs: Epochs that count; one more comes before them to warm up.
-        compile_mode: What the last contender's network is compiled with, if at all.
+        compile_mode: What the last contenders' networks are compiled with, if at all.
     """
 
     def __init__(self, name: str, data_dir: str, device: str, epochs: int, compile_mode: str | None) -> None:
@@ -169,8 +169,12 @@ class Bench:
         )
         self.contenders["template"] = self.template
         if compile_mode:
-            self.contenders[f"template, {compile_mode}"] = lambda alternation: self.template(
-                alternation, f"--callbacks.executions.compile_mode={compile_mode}"
+            compiled = f"--callbacks.executions.compile_mode={compile_mode}"
+            self.contenders[f"template, network compiled: {compile_mode}"] = lambda alternation: self.template(
+                alternation, compiled
+            )
+            self.contenders[f"template, step compiled: {compile_mode}"] = lambda alternation: self.template(
+                alternation, compiled, "--callbacks.executions.compiled_part=step", "--model.optimizer.fused=true"
             )
 
     def compare(self) -> tuple[dict[str, list[float]], dict[str, float]]:

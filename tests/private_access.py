@@ -90,7 +90,10 @@ def _defined(node: ast.AST) -> set[str]:
 
 @cache
 def _text(module: str) -> str:
-    return inspect.getsource(importlib.import_module(module))
+    try:
+        return inspect.getsource(importlib.import_module(module))
+    except OSError:  # the module is compiled
+        return ""
 
 
 @cache

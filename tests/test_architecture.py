@@ -44,7 +44,7 @@ INSIDE = {
     | {"engine.callbacks", "engine.loops", "engine.nests", "engine.process", "engine.tasks"},
     "engine.process": {"rich"},
     "engine.libraries": {"torch", "torchmetrics", "lightning", "jsonargparse"},
-    "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.process"},
+    "engine.loops": {"torch", "torchmetrics", "lightning", "numpy", "engine.nests", "engine.process"},
     "engine.nests": {"torch"},
     "engine.measures": {"torch", "torchmetrics", "engine.nests"},
     "engine.tasks": {"torch", "lightning", "engine.measures"},

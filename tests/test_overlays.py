@@ -16,7 +16,8 @@ FOLDER = ROOT / "configs" / "with"
 TOGETHER = {
     "steps": (
         "line/l1_momentum",
-        ["accumulation", "adamw", "cosine_warmup", "deterministic", "gradient_clipping", "no_decay", "quiet"],
+        ["accumulation", "adamw", "compiled_step", "cosine_warmup", "deterministic"]
+        + ["gradient_clipping", "no_decay", "quiet"],
     ),
     "epochs": (
         "line/l1_momentum",
@@ -43,8 +44,9 @@ def holds(found: Any, asked: Any) -> bool:
 
 @pytest.fixture
 def restored() -> Iterator[None]:
-    """Allow all algorithms again."""
-    yield
+    """Allow all algorithms again, and run what is compiled as it is written."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
     torch.use_deterministic_algorithms(False)
 
 

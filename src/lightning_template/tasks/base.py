@@ -61,6 +61,12 @@ class SupervisedTask(TaskModule):
         """Return the loss of a batch, a scalar."""
         return self.loss(outputs, targets)  # type: ignore[no-any-return]
 
+    def loss_and_outputs(self, inputs: Any, targets: Any) -> tuple[Tensor, Any]:
+        """Return loss and outputs of a batch; training may compile this."""
+        outputs = self(inputs)
+        self.check_shapes(outputs, targets)
+        return self.compute_loss(outputs, targets), outputs
+
     def predict(self, outputs: Any) -> Any:
         """Turn the network's outputs into predictions `(N, ...)` as metrics and people read them."""
         return outputs
@@ -98,9 +104,7 @@ class SupervisedTask(TaskModule):
 
     def _measure(self, batch: Any, measures: Measures) -> tuple[Tensor, Any]:
         inputs, targets = self.unpack(batch)
-        outputs = self(inputs)
-        self.check_shapes(outputs, targets)
-        loss = self.compute_loss(outputs, targets)
+        loss, outputs = self.loss_and_outputs(inputs, targets)
         measures.update(loss, outputs, targets)
         return loss, outputs
 
