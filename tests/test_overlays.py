@@ -31,6 +31,7 @@ TOGETHER = {
 def holds(found: Any, asked: Any) -> bool:
     """Tell whether a configuration has all that an overlay asks for."""
     if isinstance(asked, Mapping):
+        found = found if asked.keys() <= {key for name in found for key in (name, f"{name}+")} else found["init_args"]
         return all(
             any(holds(item, value) for item in found[key[:-1]]) if key.endswith("+") else holds(found[key], value)
             for key, value in asked.items()
