@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -35,22 +36,24 @@ def main() -> int:
         names = {"inputs": prediction.inputs, "outputs": prediction.outputs}
         metadata = {kind: [{"name": name} for name in found] for kind, found in names.items()}
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
-            contenders = {
-                "task": lambda tensors, module=prediction.module: module(*tensors),
+            contenders: dict[str, Callable[..., object]] = {
+                "task": partial(call, prediction.module),
                 "torch.export": formats.write_program(program, Path(folder) / "model.pt2", metadata),
                 "ONNX": formats.write_onnx(program, Path(folder) / "model.onnx", metadata),
             }
             for size in (1, 64):
                 tensors = [tensor[:size].contiguous() for tensor in prediction.inputs.values()]
-                timed = {
-                    kind: (lambda read=read, tensors=tensors: speed(read, tensors, args.seconds))  # type: ignore[misc]
-                    for kind, read in contenders.items()
-                }
+                timed = {kind: partial(speed, read, tensors, args.seconds) for kind, read in contenders.items()}
                 cells = [f"{statistics.median(v):,.0f}" for v in take_turns(timed, args.rounds).values()]
                 number = len(tensors[0])
                 print(f"| {Path(name).parent.name} | {number} | {' | '.join(cells)} |", flush=True)
     print(f"\nSamples a second, median of {args.rounds} rounds; {machine()}.")
     return 0
+
+
+def call(module: torch.nn.Module, tensors: list[torch.Tensor]) -> object:
+    """Call a module."""
+    return module(*tensors)
 
 
 def speed(read: Callable[..., object], tensors: list[torch.Tensor], seconds: float) -> float:

@@ -84,7 +84,7 @@ def test_sequences_may_be_shorter_than_those_of_training(command: Command) -> No
     assert command("export", "kind", "--format=onnx").status == 0
     session = onnx_session(EXPORT / "model.onnx")
     tokens = torch.randint(1, 50, (3, 17))
-    task = load_run(EXPORT.parent).task
+    task: Any = load_run(EXPORT.parent).task
     with torch.no_grad():
         expected = task.predict(task(tokens)).numpy()
     np.testing.assert_allclose(session.run(None, {"input": tokens.numpy()})[0], expected, rtol=1e-3, atol=1e-5)
@@ -178,6 +178,7 @@ def test_a_module_of_others_is_exported_as_its_predict_step_says(command: Comman
 
 @pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:The number of training batches")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -221,8 +222,8 @@ def test_weights_are_the_run_s_and_a_mismatch_leaves_no_file(command: Command, m
 def test_throughput_is_measured(
     command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(ROOT / "scripts")  # before a command changes the path
     fit(command, *KINDS["regression"])
-    monkeypatch.syspath_prepend(ROOT / "scripts")
     module = importlib.import_module("benchmark_export")
     monkeypatch.setattr(sys, "argv", ["benchmark_export", str(EXPORT.parent), "--rounds=1", "--seconds=0.01"])
     assert module.main() == 0

@@ -20,6 +20,7 @@ TRAINER_SUBCOMMANDS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "check": "cli.commands.check",
     "show": "looking.show",
+    "report": "sharing.report",
     "export": "sharing.export",
     "runs": "cli.commands.runs",
     "sweep": "cli.commands.sweep",
@@ -43,6 +44,7 @@ usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [
   check      tell whether task and data are sound (check --help tells more)
   show       draw what the network gets: samples, labels, shares of classes (show --help tells more)
   runs       list, show and compare runs (runs --help tells more)
+  report     write a page that tells what came of runs (report --help tells more)
   export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)
   sweep      search options with many runs (sweep --help tells more)
   new        write a task of your own, or a project (new --help tells more)
