@@ -16,8 +16,7 @@ FOLDER = ROOT / "configs" / "with"
 TOGETHER = {
     "steps": (
         "line/l1_momentum",
-        ["accumulation", "adamw", "compiled_step", "cosine_warmup", "deterministic"]
-        + ["gradient_clipping", "no_decay", "quiet"],
+        "accumulation adamw compiled_step cosine_warmup deterministic gradient_clipping no_decay quiet".split(),
     ),
     "epochs": (
         "line/l1_momentum",
