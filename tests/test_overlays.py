@@ -16,13 +16,13 @@ FOLDER = ROOT / "configs" / "with"
 TOGETHER = {
     "steps": (
         "line/l1_momentum",
-        "accumulation adamw compiled_step cosine_warmup deterministic gradient_clipping no_decay quiet".split(),
+        ["accumulation", "compiled_step", "cosine_warmup", "deterministic", "gradient_clipping", "quiet"],
     ),
     "epochs": (
         "line/l1_momentum",
         ["anomaly_detection", "bf16", "early_stopping", "one_hour", "plateau", "weight_averaging"],
     ),
-    "classes": ("fashion_mnist/mlp", ["label_smoothing", "one_cycle"]),
+    "classes": ("fashion_mnist/mlp", ["adamw", "label_smoothing", "no_decay", "one_cycle"]),
 }
 """Experiments, and overlays that train with them at once."""
 
@@ -73,7 +73,7 @@ def test_overlays_train(group: str, command: Command, fashion_mnist: Path) -> No
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
     steps = {"steps": 2 * 2, "epochs": 2 * 8, "classes": 2 * 8}  # of 80 points or 77 images; or 4 batches each
     assert checkpoint["global_step"] == steps[group]
-    if group == "steps":
+    if group == "classes":
         assert sorted(part["weight_decay"] for part in checkpoint["optimizer_states"][0]["param_groups"]) == [0, 0.01]
     if group == "epochs":
         assert "averaging_state" in checkpoint
