@@ -92,12 +92,14 @@ def make_project(folder: Path) -> None:
 def made_short(line: str, data_dir: Path) -> list[str]:
     """Return the words of a command, with options that make it train on tiny data for one epoch."""
     words = shlex.split(line.replace("../flowers", "elsewhere"))
-    if words[0] not in ("fit", "test", "predict", "check", "show") or "--help" in words or "--input" in words:
+    if words[0] not in ("fit", "test", "predict", "check", "show", "sweep") or "--help" in words or "--input" in words:
         return words
     if "fashion_mnist" in line:
         words += ["--data.data_dir", str(data_dir)]
     if "shapes" in line:
         words += ["--data.num_samples=400"]
+    if words[0] == "sweep":
+        words += ["--trials=2", "--seeds=1", "--trainer.max_epochs=1"]
     if words[0] == "fit":
         words += ["--trainer.max_epochs=1", "--trainer.log_every_n_steps=1"]
         words += ["--callbacks.figures=null"] * ("dashboard.yaml" not in line)  # they take longer than these runs
@@ -150,7 +152,7 @@ def test_every_other_command_is_known() -> None:
 
 def test_every_block_has_a_language_that_is_run() -> None:
     shown = [block for page in PAGES for block in blocks(page, "")]
-    assert len(shown) == 3, "folders, and a job of SLURM"
+    assert len(shown) == 4, "folders, and a job of SLURM"
     assert {language for page in PAGES for language, _ in BLOCK.findall(PAGES[page])} == {
         "", "mermaid", "python", "sh", "yaml"
     }  # fmt: skip

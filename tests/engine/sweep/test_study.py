@@ -75,7 +75,7 @@ def work(plan: Plan, runner: MadeUp) -> SweepStudy:
 
 def test_the_optimum_of_a_quadratic_is_found(tmp_path: Path) -> None:
     runner = MadeUp(tmp_path, lambda point, seed, epoch: (point["x"] - 2) ** 2 + (point["y"] + 1) ** 2)
-    study = work(plan_of(tmp_path, "x=-5.0..5", "y=-5.0..5", num_trials=40), runner)
+    study = work(plan_of(tmp_path, "x=-5.0..5", "y=-5.0..5", num_trials=30), runner)
     best = sorted_rows(rows_of(study), study.plan)[0]
     assert best.params == pytest.approx({"x": 2, "y": -1}, abs=1)
     assert best.is_best
@@ -125,11 +125,11 @@ def test_median_pruning_saves_half_of_the_epochs_and_not_the_best(tmp_path: Path
     def curve(point: Mapping[str, Any], seed: int, epoch: int) -> Any:
         return abs(point["x"] - 7) + 10 / (epoch + 1)
 
-    plan = plan_of(tmp_path, "x=0.0..20", num_trials=40, sampler="random", pruner="median:n_startup_trials=3")
-    runner = MadeUp(tmp_path, curve, num_epochs=10)
+    plan = plan_of(tmp_path, "x=0.0..20", num_trials=30, sampler="random", pruner="median:n_startup_trials=3")
+    runner = MadeUp(tmp_path, curve, num_epochs=8)
     rows = rows_of(work(plan, runner))
     assert sorted_rows(rows, plan)[0].params["x"] == min((row.params["x"] for row in rows), key=lambda x: abs(x - 7))
-    assert runner.epochs <= 40 * 10 / 2
+    assert runner.epochs <= 30 * 8 / 2
     for row in rows:
         assert (plan.folder / row.runs[0] / "checkpoints").exists() == (row.state == "finished")
     assert {row.state for row in rows} == {"finished", "pruned"}

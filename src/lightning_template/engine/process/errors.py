@@ -128,7 +128,7 @@ def _explain(key: str, class_path: str, cause: str, given: str, options: Mapping
         return f"{where}: {class_path} needs {match[1]}"
     kinds = re.findall(r"Expected (?:a )?(<class '[\w.]+'>|typing\.Literal\[[^\]]*\])", cause)
     if kinds := [kind for kind in kinds if kind != "<class 'NoneType'>"]:
-        got = re.search(r"Got value: (.*)", cause)
+        got = re.search(r"Got value: (.*?)(?:\. Got value: |$)", cause)
         return f"{where} must be {' or '.join(map(_kind, kinds))}, got {got[1] if got else given}"
     if match := re.search(r"Expected a dot import path string: (.*)", cause):
         return f"{where} must be a full class path such as torch.nn.Linear, got {match[1]}"

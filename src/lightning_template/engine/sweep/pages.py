@@ -97,6 +97,7 @@ def write_pictures(study: SweepStudy) -> list[Path]:
         for name, function, options in _plots(study):
             axes: Any = getattr(optuna.visualization.matplotlib, function)(study.study, **options)
             figure: Figure = np.ravel(axes)[0].figure
+            figure.set_size_inches(10, 5)  # tick labels of one axis lie on the next one otherwise
             path = study.plan.folder / f"{name}.png"
             with replacing(path) as part:
                 figure.savefig(part, format="png", dpi=100, bbox_inches="tight")

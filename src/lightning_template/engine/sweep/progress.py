@@ -58,7 +58,7 @@ class Progress:
     def _line(self, row: Row) -> str:
         """Return the line of a trial that has ended."""
         head, values = cells([row], self.study.plan)
-        done = f"trial {row.number + 1} of {self.study.plan.num_trials} {row.state}"
+        done = f"trial {row.number} {row.state} ({len(self._told)} of {self.study.plan.num_trials})"
         last = row.error or values[-1]
         parts = [f"{name} {value}" for name, value in zip(head[2:-1], values[2:-1], strict=True) if value]
         return printable(": ".join([done, ", ".join([*parts, *([last] if last else [])])])) + "\n"

@@ -4,14 +4,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 from lightning_template.engine.callbacks.watched import is_better
 from lightning_template.engine.sweep.plan import Objective
 
 
-class Report(Callback):
+class Report(Checkpoint):
     """Keeps the objectives at the epoch or validation in which the first of them was best.
+
+    Lightning calls checkpoints after the module's hooks, in which that may log. This one writes no file.
 
     Args:
         objectives: Names and modes.

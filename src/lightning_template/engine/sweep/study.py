@@ -38,30 +38,17 @@ PLAN, WORKER, ATTEMPTS, RUNS, ERROR = "plan", "worker", "attempts", "runs", "err
 """Attributes of a study and of trials."""
 
 
-def open_storage(folder: Path, url: str | None) -> Any:
-    """Return the storage of a study: a journal in its folder, or a database.
+def open_database(url: str) -> Any:
+    """Return a storage in a database.
 
     Raises:
-        ValueError: If it cannot be opened. A password in the URL is not shown.
+        ValueError: If it cannot be opened. The URL, which may have a password, is not shown.
     """
     try:
-        if url:
-            return RDBStorage(url)
-        journal = folder / JOURNAL
-        with FileLock(folder / LOCK):
-            _drop_torn_line(journal)
-        lock: Any = FileLock(folder / f"{JOURNAL}.lock")  # Optuna's own stays behind when a process is killed
-        return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
-    except Exception as error:
-        reason = one_line(error).replace(url or "\0", "URL").split("(Background on")[0].strip()
-        raise ValueError(f"the storage of the study cannot be opened: {reason}") from error
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cut off a line that a killed process wrote in part: no reader takes what follows it."""
-    if journal.is_file() and (content := journal.read_bytes()) and not content.endswith(b"\n"):
-        with journal.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+        return RDBStorage(url)
+    except Exception as error:  # of any driver
+        reason = one_line(error).replace(url, "URL").split("(Background on")[0].strip()
+        raise ValueError(f"the database of `--storage` cannot be opened: {reason}") from error
 
 
 class SweepStudy:
@@ -80,9 +67,10 @@ class SweepStudy:
         self.plan = plan
         self.sampler = Maker(plan.sampler, "Sampler")
         pruner = Maker(plan.pruner or "nop", "Pruner").make(0)
+        database = open_database(url) if url else None  # before there is a folder
         make_folder(plan.folder / WORKERS)
         self._lock = FileLock(plan.folder / LOCK)
-        self._storage = open_storage(plan.folder, url)
+        self._storage: Any = database or self._open_journal()
         with self.locked():
             self.study = optuna.create_study(
                 storage=self._storage,
@@ -94,6 +82,16 @@ class SweepStudy:
             self._check_plan()
         self.worker = f"{socket.gethostname()}_{os.getpid()}_{secrets.token_hex(4)}"  # numbers of processes come again
         self._alive = FileLock(plan.folder / WORKERS / f"{self.worker}.lock")
+
+    def _open_journal(self) -> Any:
+        """Return a storage in a file of the study's folder."""
+        journal = self.plan.folder / JOURNAL
+        with self.locked():
+            if journal.is_file() and (content := journal.read_bytes()) and not content.endswith(b"\n"):
+                with journal.open("r+b") as file:  # of a killed process; no reader takes what follows half a line
+                    file.truncate(content.rfind(b"\n") + 1)
+        lock: Any = FileLock(f"{journal}.lock")  # Optuna's own stays behind when a process is killed
+        return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
 
     def _check_plan(self) -> None:
         described = json.loads(json.dumps(self.plan.described(), default=str))
@@ -245,5 +243,7 @@ def try_sampler(plan: Plan) -> None:
                 trial = study.ask()
                 suggest(trial, plan.space)
                 study.tell(trial, [0.0] * len(directions))
-    except (ImportError, NotImplementedError, ValueError, RuntimeError) as error:
+    except ModuleNotFoundError as error:
+        raise ValueError(f"the sampler {plan.sampler} needs the package {error.name}: install it") from error
+    except (NotImplementedError, ValueError, RuntimeError) as error:
         raise ValueError(f"the sampler {plan.sampler} cannot search this space: {one_line(error)}") from error

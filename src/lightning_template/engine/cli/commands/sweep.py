@@ -12,6 +12,7 @@ from lightning_template.engine.cli.command_line import CommandLine, read_command
 from lightning_template.engine.cli.commands.printing import print_lines, print_table
 from lightning_template.engine.process.errors import Stopped, nearest
 from lightning_template.engine.process.signals import stop_signals
+from lightning_template.engine.runs import slurm
 from lightning_template.engine.runs.changes import flatten
 from lightning_template.engine.runs.directories import check_experiment, command
 from lightning_template.engine.sweep.space import examples, read_space
@@ -71,8 +72,10 @@ def main(args: Sequence[str]) -> int:
         with stop_signals.listen():
             return _sweep(args, options, others)
     except Stopped as stopped:
-        stopped.message = f"{stopped.message.split(';')[0]}; to go on, give the same command: "
-        stopped.message += command("sweep", *args)
+        what, separator, queued = stopped.message.partition("; job ")  # a run was going on
+        queued = separator + queued if queued else slurm.queue_again(stopped.number)
+        again = f"; to go on, give the same command: {command('sweep', *args)}"
+        stopped.message = what.split(";")[0] + again + queued
         raise
 
 
@@ -105,6 +108,9 @@ def _options(args: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def _sweep(args: Sequence[str], options: argparse.Namespace, others: Sequence[str]) -> int:
     space = read_space(options.space, read_config)
     base = read_command_line(["sweep", *others])
+    if base.run is not None or not values_of(base.args, "--config", "-c", "--model"):
+        what = "has trials that train from the start: leave out `ckpt_path`" if base.run else "needs --config FILE"
+        raise ValueError(f"`sweep` {what}")
     name = check_experiment(options.study or f"{base.experiment}_sweep")
     seed = _seed(base)
     from lightning_template.engine.cli.trials import Trials  # takes seconds: imports torch
