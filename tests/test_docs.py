@@ -262,7 +262,7 @@ def test_every_file_that_is_named_is_there() -> None:
         for name in re.findall(r"`((?:tasks|networks|datamodules|transforms|testing|engine)/[\w./]*)`", text)
     }
     made = {"tests/tasks/test_roses.py", "configs/roses.yaml", "configs/flowers.yaml"}  # by `new`
-    made |= {"src/lightning_template/checkpoints/"}  # of a run's directory
+    made |= {f"src/lightning_template/{name}/" for name in ("checkpoints", "version_N")}  # of runs and studies
     missing = {name for name in names - made if not list(ROOT.glob(name.rstrip("/")))}
     assert missing == set()
     assert len(names) > 40
