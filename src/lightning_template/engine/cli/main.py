@@ -20,6 +20,7 @@ TRAINER_SUBCOMMANDS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "check": "cli.commands.check",
     "show": "looking.show",
+    "find-lr": "looking.find_lr",
     "report": "sharing.report",
     "export": "sharing.export",
     "runs": "cli.commands.runs",
@@ -34,7 +35,7 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 """Ends of the options that have something printed and nothing done."""
 # By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
-usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [options]
+usage: lightning-template {fit,validate,test,predict,check,show,find-lr} --config FILE [options]
        lightning-template COMMAND [options]
 
   fit        train, and validate after each epoch
@@ -43,6 +44,7 @@ usage: lightning-template {fit,validate,test,predict,check,show} --config FILE [
   predict    write a checkpoint's predictions, of the test set or of files
   check      tell whether task and data are sound (check --help tells more)
   show       draw what the network gets: samples, labels, shares of classes (show --help tells more)
+  find-lr    find a learning rate, and the largest batch that fits (find-lr --help tells more)
   runs       list, show and compare runs (runs --help tells more)
   report     write a page that tells what came of runs (report --help tells more)
   export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)

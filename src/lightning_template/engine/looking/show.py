@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_template.engine.cli.command_line import read_command_line
+from lightning_template.engine.looking.options import check_place, read_options
 from lightning_template.engine.process.errors import printable
 from lightning_template.engine.process.signals import stop_signals
 
@@ -42,8 +43,6 @@ def main(args: Sequence[str]) -> int:
     if "-h" in args or "--help" in args:
         sys.stdout.write(HELP)
         return 0
-    from lightning_template.engine.looking.options import check_place, read_options
-
     values, others = read_options(args, {"--output": "show.png"})
     file = Path(values["--output"])
     check_place(file, ".png")

@@ -1,0 +1,39 @@
+"""The largest batch that fits into a device's memory, by Lightning's finder."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import BatchSizeFinder
+from lightning.pytorch.utilities.parsing import lightning_getattr, lightning_hasattr
+
+LIMIT = 8192
+"""Largest batch that Lightning's finder tries."""
+
+
+class LargestBatch(Callback):
+    """Finds the largest batch where a fit starts."""
+
+    def __init__(self) -> None:
+        self.said = ""
+        """What was found, or why nothing was looked for."""
+        self.size: int | None = None
+        """Number of samples in the largest batch."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Double the batch until memory runs out, or there are no more samples."""
+        if not has_limit(trainer):
+            self.said = "not looked for: a CPU takes what the machine has"
+        elif not lightning_hasattr(pl_module, "batch_size"):
+            self.said = "not looked for: neither module nor data have a `batch_size`"
+        else:
+            start: Any = lightning_getattr(pl_module, "batch_size")
+            finder = BatchSizeFinder(mode="power", init_val=int(start), max_val=2 * LIMIT)
+            finder.scale_batch_size(trainer, pl_module)
+            self.size = finder.optimal_batch_size
+            more = "; larger ones are not tried" if (self.size or 0) >= LIMIT else ""
+            self.said = f"{self.size} samples{more}"
+
+
+def has_limit(trainer: Trainer) -> bool:
+    """Tell whether running out of the device's memory is an error that can be caught."""
+    return trainer.strategy.root_device.type != "cpu"
