@@ -1,5 +1,7 @@
 """The largest batch that fits into a device's memory, by Lightning's finder."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -29,9 +31,31 @@ class LargestBatch(Callback):
             start: Any = lightning_getattr(pl_module, "batch_size")
             finder = BatchSizeFinder(mode="power", init_val=int(start), max_val=2 * LIMIT)
             finder.scale_batch_size(trainer, pl_module)
-            self.size = finder.optimal_batch_size
+            with sizes_that_fit(pl_module) as sizes:
+                finder.scale_batch_size(trainer, pl_module)
+            self.size = max(sizes, default=None)
             more = "; larger ones are not tried" if (self.size or 0) >= LIMIT else ""
-            self.said = f"{self.size} samples{more}"
+            self.said = f"{self.size} samples{more}" if self.size else f"none that was tried: {start} and less"
+
+
+@contextmanager
+def sizes_that_fit(module: LightningModule) -> Iterator[list[int]]:
+    """Yield a list that gets the size of each trial that ended without an error.
+
+    Lightning's finder returns the number of samples where a batch of all of them did not fit.
+    """
+    sizes: list[int] = []
+    hook = module.on_train_end
+
+    def keep() -> None:
+        sizes.append(int(lightning_getattr(module, "batch_size") or 0))
+        hook()
+
+    vars(module)["on_train_end"] = keep
+    try:
+        yield sizes
+    finally:
+        del vars(module)["on_train_end"]
 
 
 def has_limit(trainer: Trainer) -> bool:
