@@ -30,7 +30,6 @@ class LargestBatch(Callback):
         else:
             start: Any = lightning_getattr(pl_module, "batch_size")
             finder = BatchSizeFinder(mode="power", init_val=int(start), max_val=2 * LIMIT)
-            finder.scale_batch_size(trainer, pl_module)
             with sizes_that_fit(pl_module) as sizes:
                 finder.scale_batch_size(trainer, pl_module)
             self.size = max(sizes, default=None)
