@@ -151,7 +151,8 @@ def test_a_foreign_module_with_groups_and_a_schedule(command: Command, monkeypat
     assert 1e-3 < rate < 1
     assert lines["to use it"].strip() == f"--model.speed {rate:.3g}"
     assert lines["largest batch"].strip() == "32 samples: --data.batch_size 32"
-    assert Image.open("lr.png").size == (700, 450)
+    with Image.open("lr.png") as picture:
+        assert picture.size == (700, 450)
     assert {path.name for path in Path().iterdir()} - {"__pycache__"} == {"mine.py", "lr.png"}
     assert result.err == ""
 
