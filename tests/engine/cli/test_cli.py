@@ -74,7 +74,7 @@ def test_a_run_directory_holds_what_the_design_says(command: Command, fashion_mn
     assert len(events) == 1
     assert names - events - {".lock"} == {  # filelock 3.21 to 3.29 removes its file
         *("checkpoints/best.ckpt", "checkpoints/last.ckpt", "checkpoints/previous.ckpt"),
-        *("config.yaml", "data.json", "environment.json", "state.json"),
+        *("config.yaml", "data.json", "digests.json", "environment.json", "state.json"),
         *("hparams.yaml", "metrics.json", "overrides.yaml"),
     }
     assert {"val/accuracy", "val/loss", "train/accuracy", "train/loss"} <= metrics(run)["final"].keys()

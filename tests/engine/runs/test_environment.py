@@ -42,6 +42,8 @@ def test_the_environment_is_that_of_this_process(workspace: Path, monkeypatch: p
         "platform": platform.platform(),
         "git_commit": None,
         "git_dirty": None,
+        "git_changed": [],
+        "git_diff": None,
         "device": platform.machine(),
         "num_threads": torch.get_num_threads(),
         "seed": "7",
@@ -64,7 +66,13 @@ def test_the_commit_and_whether_there_are_changes(workspace: Path) -> None:
     assert clean["git_dirty"] is False
     Path("file").write_bytes(b"\xff")
     Path("na\u00efve").touch()
-    assert environment.describe_environment()["git_dirty"] is True
+    changed = environment.describe_environment()
+    assert changed["git_dirty"] is True
+    assert [line.split()[0] for line in changed["git_changed"]] == ["M", "??"]
+    Path("file").write_bytes(b"b")
+    again = environment.describe_environment()
+    assert again["git_changed"] == changed["git_changed"]
+    assert again["git_diff"] != changed["git_diff"]
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.TimeoutExpired("git", 10)])

@@ -22,6 +22,7 @@ COMMANDS = {
     "show": "looking.show",
     "find-lr": "looking.find_lr",
     "report": "sharing.report",
+    "reproduce": "sharing.reproduce",
     "export": "sharing.export",
     "runs": "cli.commands.runs",
     "sweep": "cli.commands.sweep",
@@ -47,6 +48,7 @@ usage: lightning-template {fit,validate,test,predict,check,show,find-lr} --confi
   find-lr    find a learning rate, and the largest batch that fits (find-lr --help tells more)
   runs       list, show and compare runs (runs --help tells more)
   report     write a page that tells what came of runs (report --help tells more)
+  reproduce  train a run again, and compare the weights (reproduce --help tells more)
   export     write a run as ONNX, for torch.export and as safetensors (export --help tells more)
   sweep      search options with many runs (sweep --help tells more)
   new        write a task of your own, or a project (new --help tells more)

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser
 
 from lightning_template.callbacks import PredictionWriter, RunDirectory
 from lightning_template.engine.callbacks.data_digests import DataDigests
+from lightning_template.engine.callbacks.fingerprints import Fingerprints
 from lightning_template.engine.callbacks.observer import Guard
 from lightning_template.engine.callbacks.optimizer_options import OptimizerOptions
 from lightning_template.engine.cli.command_line import CommandLine, read_config
@@ -162,7 +163,8 @@ class TemplateCLI(SizedCLI):
             slurm.mark(self.command_line.typed) | dict(self.command_line.marks),
         )
         digests = DataDigests(self.files, self.command_line.run, bool(self.option("allow_changes")))
-        first = [digests, Rehearsal(self.contradictions), SavedArguments(self.config_dump), self.run_directory]
+        first = [digests, Rehearsal(self.contradictions), SavedArguments(self.config_dump)]
+        first += [Fingerprints(self.run_directory, self.files), self.run_directory]
         return {
             "callbacks": [*first, *callbacks],
             "plugins": with_whole_checkpoints(config.plugins),

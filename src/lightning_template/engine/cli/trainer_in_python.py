@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from lightning_template import callbacks as of_every_run
 from lightning_template.engine.callbacks.data_digests import DataDigests
+from lightning_template.engine.callbacks.fingerprints import Fingerprints
 from lightning_template.engine.cli.options import NAMED_CALLBACKS
 from lightning_template.engine.rehearsal import Rehearsal
 from lightning_template.engine.runs.checkpoints import WholeCheckpointIO
@@ -37,9 +38,10 @@ def run_options(experiment: str, callbacks: Sequence[Callback] = (), root: str |
     files: dict[str, str] = {}
     digests = DataDigests(files)
     directory = of_every_run.RunDirectory(Path(root), check_experiment(experiment), files)
+    first = [_ResumedRun(digests, directory), digests, Rehearsal(), Fingerprints(directory, files), directory]
     kept = [callback for callback in defaults if not isinstance(callback, replaced)]
     return {
-        "callbacks": [_ResumedRun(digests, directory), digests, Rehearsal(), directory, *callbacks, *kept],
+        "callbacks": [*first, *callbacks, *kept],
         "plugins": [WholeCheckpointIO()],
         "logger": False,  # the run directory has its own
     }

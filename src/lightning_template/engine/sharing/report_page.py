@@ -110,6 +110,7 @@ def _environment(names: Mapping[str, Path]) -> str:
     found = [
         {key: value for key, value in values.items() if key not in ("command", "started")}
         | {f"data {key}": value for key, value in flatten(read_json(run / "data.json")).items()}
+        | {f"digest {key}": value for key, value in read_json(run / "digests.json").items() if key != "steps"}
         for values, run in zip(found, names.values(), strict=True)
     ]
     keys = dict.fromkeys(key for values in found for key in values)
@@ -124,6 +125,7 @@ def _commands(names: Mapping[str, Path]) -> list[str]:
         lines = [f"git checkout {shlex.quote(commit)}"] if isinstance(commit, str) else []
         lines += ["# files were changed since that commit"] if environment.get("git_dirty") else []
         lines.append(command("fit", "--config", str(run / "config.yaml")))
+        lines.append(f"{command('reproduce', str(run))}  # compares the weights")
         if isinstance(typed, list) and typed:
             lines.append(f"# as it was typed: {shlex.join(map(str, typed))}")
         parts.append(f"<h3>{html.text(name)}</h3>{html.code(chr(10).join(lines))}")
