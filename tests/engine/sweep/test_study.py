@@ -104,11 +104,13 @@ def test_a_failed_trial_stops_nothing(tmp_path: Path) -> None:
     def curve(point: Mapping[str, Any], seed: int, epoch: int) -> Any:
         if point["x"] == 2:
             raise RuntimeError("too\nlarge")
+        if point["x"] == 4:
+            raise SystemExit(3)
         return float("nan") if point["x"] == 3 else point["x"]
 
-    study = work(plan_of(tmp_path, "x=1..4", num_trials=4, sampler="grid"), MadeUp(tmp_path, curve))
+    study = work(plan_of(tmp_path, "x=1..5", num_trials=5, sampler="grid"), MadeUp(tmp_path, curve))
     rows = rows_of(study)
-    assert [row.state for row in rows] == ["finished", "failed", "failed", "finished"]
+    assert [row.state for row in rows] == ["finished", "failed", "failed", "failed", "finished"]
     assert rows[1].error == "RuntimeError: too large"
     assert rows[2].error == "ValueError: the objective val/loss was never a number; logged: val/loss"
 

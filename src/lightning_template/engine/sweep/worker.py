@@ -77,10 +77,11 @@ class Worker:
                     self.show()
                     time.sleep(POLL)
                     continue
+                self.show()
                 try:
                     with redirect_stdout(output), redirect_stderr(output):
                         self._run(trial)
-                except (Stopped, KeyboardInterrupt):
+                except (SystemExit, KeyboardInterrupt):
                     self.study.let_go(trial)
                     raise
                 self.show()
@@ -100,7 +101,9 @@ class Worker:
         point = suggest(trial, self.plan.space)
         try:
             values, pruned = self._runs(trial, point)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, Stopped) or isinstance(error.__context__, KeyboardInterrupt):
+                raise
             sys.stderr.write(f"error: {type(error).__name__}: {one_line(error)}\n")
             self.study.end(trial, TrialState.FAIL, error=f"{type(error).__name__}: {one_line(error)}")
             return
