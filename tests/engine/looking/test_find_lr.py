@@ -157,6 +157,7 @@ def test_a_foreign_module_with_groups_and_a_schedule(command: Command, monkeypat
     assert result.err == ""
 
 
+@pytest.mark.slow
 def test_the_largest_batch_ends_with_the_samples(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_size, "has_limit", lambda trainer: True)
     config = ROOT / "configs/line/adam.yaml"

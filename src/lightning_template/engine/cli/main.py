@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "cli.commands.check",
     "show": "looking.show",
     "find-lr": "looking.find_lr",
+    "profile": "looking.profile",
     "report": "sharing.report",
     "reproduce": "sharing.reproduce",
     "export": "sharing.export",
@@ -36,7 +37,7 @@ PRINTING = ("-h", "help", "--help_all", "--version", "--completion", "--print_co
 """Ends of the options that have something printed and nothing done."""
 # By hand: that of jsonargparse, which --help_all prints, takes seconds to import and has hundreds of lines.
 HELP = """\
-usage: lightning-template {fit,validate,test,predict,check,show,find-lr} --config FILE [options]
+usage: lightning-template {fit,validate,test,predict,check,show,find-lr,profile} --config FILE [options]
        lightning-template COMMAND [options]
 
   fit        train, and validate after each epoch
@@ -46,6 +47,7 @@ usage: lightning-template {fit,validate,test,predict,check,show,find-lr} --confi
   check      tell whether task and data are sound (check --help tells more)
   show       draw what the network gets: samples, labels, shares of classes (show --help tells more)
   find-lr    find a learning rate, and the largest batch that fits (find-lr --help tells more)
+  profile    tell where the time of training goes, and what would help (profile --help tells more)
   runs       list, show and compare runs (runs --help tells more)
   report     write a page that tells what came of runs (report --help tells more)
   reproduce  train a run again, and compare the weights (reproduce --help tells more)

@@ -21,6 +21,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers.logger import DummyLogger
 
+from lightning_template.callbacks import Executions
 from lightning_template.engine.cli.command_line import CommandLine
 from lightning_template.engine.cli.terminal import quieten
 from lightning_template.engine.cli.trainer_cli import TemplateCLI
@@ -43,11 +44,18 @@ class TrialCLI(TemplateCLI):
         folder: Folder that will be removed, for what a Trainer writes.
         callbacks: Callbacks of the trial, before those of the configuration.
         rehearses: Whether a batch is tried first, as `fit` does.
+        in_executions: Whether an execution has several steps, as the configuration says.
     """
 
     def __init__(
-        self, command_line: CommandLine, folder: str, callbacks: Sequence[Callback], rehearses: bool = False
+        self,
+        command_line: CommandLine,
+        folder: str,
+        callbacks: Sequence[Callback],
+        rehearses: bool = False,
+        in_executions: bool = False,
     ) -> None:
+        self.in_executions = in_executions
         self.folder = folder
         self.trial_callbacks = [Rehearsal(self.contradictions)] * rehearses + [*callbacks]
         super().__init__(command_line)
@@ -55,6 +63,7 @@ class TrialCLI(TemplateCLI):
     def trainer_options(self, config: Any, callbacks: list[Callback]) -> dict[str, Any]:
         """Return what the Trainer gets instead of its options."""
         given = config.callbacks if isinstance(config.callbacks, list) else [config.callbacks]
+        given = [*given, *(part for part in callbacks if self.in_executions and isinstance(part, Executions))]
         devices = config.devices[:1] if isinstance(config.devices, list) else 1
         return {
             "callbacks": [*self.trial_callbacks, *_on_trial(callback for callback in given if callback)],
@@ -97,7 +106,9 @@ class TrialCLI(TemplateCLI):
 
 
 @contextmanager
-def trial(command_line: CommandLine, callbacks: Sequence[Callback], rehearses: bool = False) -> Iterator[TrialCLI]:
+def trial(
+    command_line: CommandLine, callbacks: Sequence[Callback], rehearses: bool = False, in_executions: bool = False
+) -> Iterator[TrialCLI]:
     """Yield what a configuration builds, with a folder that is removed afterwards.
 
     Raises:
@@ -109,7 +120,7 @@ def trial(command_line: CommandLine, callbacks: Sequence[Callback], rehearses: b
         warnings.filterwarnings("ignore", message="`max_epochs` was not set")  # the trial ends by itself
         warnings.filterwarnings("ignore", message=".*does not have many workers")  # `profile` measures what they give
         try:
-            yield TrialCLI(command_line, folder, callbacks, rehearses)
+            yield TrialCLI(command_line, folder, callbacks, rehearses, in_executions)
         except MisconfigurationException as error:
             raise ValueError(one_line(error)) from error
 
