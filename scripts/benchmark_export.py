@@ -4,7 +4,6 @@
 """
 
 import argparse
-import statistics
 import sys
 import tempfile
 import time
@@ -44,10 +43,10 @@ def main() -> int:
             for size in (1, 64):
                 tensors = [tensor[:size].contiguous() for tensor in prediction.inputs.values()]
                 timed = {kind: partial(speed, read, tensors, args.seconds) for kind, read in contenders.items()}
-                cells = [f"{statistics.median(v):,.0f}" for v in take_turns(timed, args.rounds).values()]
+                cells = [f"{max(v):,.0f}" for v in take_turns(timed, args.rounds).values()]
                 number = len(tensors[0])
                 print(f"| {Path(name).parent.name} | {number} | {' | '.join(cells)} |", flush=True)
-    print(f"\nSamples a second, median of {args.rounds} rounds; {machine()}.")
+    print(f"\nSamples a second, the best of {args.rounds} rounds; {machine()}.")
     return 0
 
 

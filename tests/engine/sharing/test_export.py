@@ -130,6 +130,26 @@ def test_the_example_predicts_image_files_as_the_command_does(
     assert len(script.read_text().splitlines()) < 40
 
 
+@pytest.mark.slow
+def test_a_network_of_one_length_is_exported_for_that_length(command: Command) -> None:
+    Path("own.py").write_text(
+        "import torch\nfrom torch import nn\nfrom lightning_template import InMemoryDataModule\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.e, self.l, self.o = nn.Embedding(20, 8), nn.LSTM(8, 4, batch_first=True), nn.Linear(4, 2)\n"
+        "    def forward(self, x):\n        return self.o(self.l(self.e(x))[0][:, -1])\n"
+        "class Data(InMemoryDataModule):\n    num_classes = 2\n    def load(self):\n"
+        "        return (torch.arange(660).view(60, 11) % 20, torch.arange(60) % 2), None\n"
+    )
+    Path("own.yaml").write_text(
+        "experiment: kind\nmodel:\n  class_path: lightning_template.tasks.ClassificationTask\n  init_args:\n"
+        "    {network: own.Net, loss: torch.nn.CrossEntropyLoss, optimizer: torch.optim.Adam}\ndata: own.Data\n"
+    )
+    assert command("fit", "--config=own.yaml", *SHORT).status == 0
+    result = command("export", "kind", "--format=torch")
+    assert (result.status, result.err) == (0, "")
+    assert "| input | input | int64 | (batch, 11) |" in (EXPORT / "README.md").read_text()
+
+
 FOREIGN = """
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule

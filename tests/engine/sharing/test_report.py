@@ -88,6 +88,7 @@ def write_table() -> None:
     Path("table.yaml").write_text(yaml.safe_dump(TABLE))
 
 
+@pytest.mark.slow
 def test_a_page_of_two_runs_has_names_escaped_and_what_the_run_predicts(command: Command) -> None:
     write_table()
     for lr in ("0.1", "0.5"):

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,35 @@ class ExportError(ValueError):
 def program_of(prediction: Prediction) -> Any:
     """Return the prediction as a program of `torch.export`, for any number of samples.
 
+    Sequences of tokens may have any length too, unless a network such as an LSTM is followed step by step.
+
     Raises:
         ExportError: If torch cannot follow it.
     """
-    tensors = tuple(prediction.inputs.values())
-    shapes = tuple(dict.fromkeys(_may_move(tensor), torch.export.Dim.AUTO) for tensor in tensors)
+    tensors = list(prediction.inputs.values())
+    free = [_may_move(tensor) for tensor in tensors]
+    if any(1 in axes for axes in free):
+        with suppress(Exception):  # torch raises what it likes
+            program = _followed(prediction, free)
+            axes = moving_axes(program)[0]
+            with torch.no_grad():
+                program.module()(*list(_parts(tensors, axes))[-1])
+            if all(0 in moving for moving in axes):
+                return program
     try:
-        with _quiet():
-            program = torch.export.export(prediction.module, tensors, dynamic_shapes=(shapes,))
-    except Exception as error:  # torch raises what it likes
+        program = _followed(prediction, [[0]] * len(tensors))
+    except Exception as error:  # likewise
         raise ExportError(f"`torch.export` cannot follow it: {_first_line(error)}") from error
     if any(0 not in axes for axes in moving_axes(program)[0]):
         raise ExportError(f"it takes batches of {len(tensors[0])} samples only: that size is a number in its code")
     return program
+
+
+def _followed(prediction: Prediction, free: Sequence[Sequence[int]]) -> Any:
+    tensors = tuple(prediction.inputs.values())
+    shapes = tuple(dict.fromkeys(axes, torch.export.Dim.AUTO) for axes in free)
+    with _quiet():
+        return torch.export.export(prediction.module, tensors, dynamic_shapes=(shapes,))
 
 
 def _may_move(tensor: Tensor) -> list[int]:
