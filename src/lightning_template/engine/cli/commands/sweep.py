@@ -213,7 +213,8 @@ def _work(args: Sequence[str], options: argparse.Namespace, study: "SweepStudy",
     if not is_finished:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "lightning_template", "sweep", *args])
+        # -P: `-m` would put the working directory before installed modules
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "lightning_template", "sweep", *args])
 
 
 def _finish(study: "SweepStudy", trials: "Trials") -> int:

@@ -59,7 +59,7 @@ def _start(args: Sequence[str], rank: int, number: int, log: Path) -> subprocess
         environment["CUDA_VISIBLE_DEVICES"] = visible[rank % len(visible)]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "lightning_template", "sweep", *args, "--workers=1"],
+            [sys.executable, "-P", "-m", "lightning_template", "sweep", *args, "--workers=1"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
