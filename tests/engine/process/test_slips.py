@@ -75,6 +75,8 @@ SUBCOMMANDS = {
     "eval": "no subcommand eval, did you mean validate or test?",
     "infer": "no subcommand infer, did you mean predict?",
     "resume": "no subcommand resume, did you mean fit --ckpt_path last?",
+    "lr_find": "no subcommand lr_find, did you mean find-lr?",
+    "preview": "no subcommand preview, did you mean show?",
     "tset": "no subcommand tset, did you mean test?",
     "runs list": "no command `runs list`, did you mean runs?",
     "runs dif": "no command `runs dif`, did you mean diff?",
