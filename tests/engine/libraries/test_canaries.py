@@ -47,6 +47,7 @@ from lightning_template.engine.libraries import (
 from private_access import private_accesses
 
 Break = Callable[[pytest.MonkeyPatch], None]
+HEALTH_CHECK = "_accelerator_graph_capture_health_check"
 
 
 class Assumption(NamedTuple):
@@ -441,6 +442,11 @@ OTHERS = [
         "`_set_SIGCHLD_handler` installs a handler that raises `_error_if_any_worker_fails`",
         lambda: "_error_if_any_worker_fails()" in inspect.getsource(signal_handling._set_SIGCHLD_handler),
         exchanged(signal_handling, "_set_SIGCHLD_handler", torch_private.watch_workers),
+    ),
+    Assumption(
+        "a step of Adam asks whether a GPU captures a graph",
+        lambda: HEALTH_CHECK in inspect.unwrap(torch.optim.Adam.step).__code__.co_names,
+        exchanged(torch.optim.Adam, "step", lambda self: None),
     ),
     Assumption(
         "modules have their hooks in `_forward_hooks` and `_forward_pre_hooks`",

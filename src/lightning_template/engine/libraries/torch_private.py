@@ -16,6 +16,7 @@ __all__ = [
     "KeepsPrecision",
     "OnMeta",
     "RandomOperators",
+    "expect_no_gpu_graph",
     "extend_schedule",
     "has_forward_hooks",
     "parts_of_schedule",
@@ -39,6 +40,14 @@ _IN_GROUP = ("base_momentum", "initial_lr", "max_lr", "max_momentum", "min_lr")
 """What schedules write into groups."""
 _FLOORS = {"min_lrs", "lr_lambdas", "base_momentums", "max_momentums"}
 """Those of them that are no rates in proportion to a group's own."""
+
+
+def expect_no_gpu_graph(optimizer: torch.optim.Optimizer) -> None:
+    """Have an optimizer of weights on the CPU not ask in each step whether a GPU captures a graph.
+
+    Where torch is built for CUDA and there is no GPU, it looks for the driver each time: a twentieth of a small step.
+    """
+    vars(optimizer)["_accelerator_graph_capture_health_check"] = lambda: None
 
 
 def extend_schedule(schedule: Any) -> None:

@@ -17,7 +17,8 @@ class CompiledStep:
     """Takes the place of a task's `loss_and_outputs` in training, and computes the gradients too.
 
     The forward pass, the loss and the backward pass are one graph, which is called once. `backward()` of the loss then
-    hands on gradients that are already there. So optimizer, clipping and accumulation of gradients are as ever.
+    hands on gradients that are already there. So optimizer, clipping and accumulation of gradients are as ever. Buffers
+    have to be changed in place, as those of batch norm are.
 
     Args:
         task: Its `loss_and_outputs(inputs, targets)` returns a scalar loss and the outputs.
@@ -28,6 +29,8 @@ class CompiledStep:
         self._task = task
         self._eager: Any = task.loss_and_outputs
         self._loss = _Loss(task)
+        self._weights = dict(self._loss.named_parameters())  # once: to walk through all modules takes as long as a step
+        self._buffers = dict(self._loss.named_buffers())
         self._copies = mode in _WITH_CUDA_GRAPHS  # these write each result over the last one
         self._compiled = torch.compile(self._with_gradients, mode=mode, fullgraph=True)
 
@@ -35,9 +38,8 @@ class CompiledStep:
         """Return loss and outputs of a batch."""
         if not (self._task.training and torch.is_grad_enabled()):
             return self._eager(inputs, targets)  # type: ignore[no-any-return]
-        trained = {name: weight for name, weight in self._loss.named_parameters() if weight.requires_grad}
-        rest: dict[str, Tensor] = dict(self._loss.named_buffers())
-        rest |= {name: weight for name, weight in self._loss.named_parameters() if not weight.requires_grad}
+        trained = {name: weight for name, weight in self._weights.items() if weight.requires_grad}
+        rest = self._buffers | {name: weight for name, weight in self._weights.items() if not weight.requires_grad}
         with torch.no_grad():
             values = {name: weight.detach() for name, weight in trained.items()}
             results = self._compiled(values, rest, inputs, targets)

@@ -14,6 +14,7 @@ from typing import Any
 from torch.utils.data import IterableDataset
 
 from lightning_template.engine.libraries.lightning_loops import DataFetcher, hands_over_iterator, next_validation_time
+from lightning_template.engine.libraries.torch_private import expect_no_gpu_graph
 from lightning_template.engine.loops.resumable import EpochLoop
 from lightning_template.engine.loops.step_log import StepLog
 from lightning_template.engine.loops.watchers import step_intervals, steps_directly, watchers
@@ -35,6 +36,8 @@ class ExecutionLoop(EpochLoop):
         """Go through the batches of an epoch."""
         self._has_inner_steps = self.steps_per_execution > 1 and not self._is_watched(data_fetcher)
         self.automatic_optimization.is_direct = self._has_inner_steps and steps_directly(self.trainer)
+        if self.automatic_optimization.is_direct and self.trainer.strategy.root_device.type == "cpu":
+            expect_no_gpu_graph(self.trainer.optimizers[0])
         self._intervals = list(step_intervals(self.trainer))
         self._step_log = StepLog(self.trainer)
         super().run(data_fetcher)
