@@ -22,7 +22,8 @@ th, td { border: 1px solid #d0d7de; padding: .2rem .6rem; text-align: left; vert
 td { overflow-wrap: anywhere }
 th { background: #f6f8fa } td.number { text-align: right; font-variant-numeric: tabular-nums } tr.differs td { \
 background: #fff8c5 }
-.row { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start } figure { margin: 0 } img { max-width: 100% }
+.row { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start } figure { margin: 0; \
+max-width: calc(50% - .5rem) } img { max-width: 100% }
 figcaption { color: #57606a; font-size: .9rem } pre { background: #f6f8fa; padding: .8rem; overflow-x: auto }
 """
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

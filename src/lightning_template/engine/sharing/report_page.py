@@ -71,7 +71,7 @@ def _curves(records: Mapping[str, Records]) -> list[str]:
     drawn = [html.drawn(figure, title, "svg") for title, figure in found]
     without = [name for name, record in records.items() if not record.curves]
     notes = [html.note(f"{', '.join(without)}: no curves, as there are no events of TensorBoard")] if without else []
-    legend = [html.note("Training is dashed, validation solid.")] if drawn else []
+    legend = [html.note("Training is dashed, validation solid." if drawn else "No curve has two points.")]
     return [*notes, *legend, f'<div class="row">{"".join(drawn)}</div>']
 
 
