@@ -1,6 +1,7 @@
 """`lightning-template sweep`."""
 
 import csv
+import importlib.util
 import json
 import os
 import re
@@ -72,6 +73,32 @@ def test_a_study(command: Command, workspace: Path, monkeypatch: pytest.MonkeyPa
     assert config["experiment"] == "line_ols"
     assert config["callbacks"]["figures"] is not None, "what a study switches off is on again"
     assert config["model"]["init_args"]["optimizer"]["init_args"]["max_iter"] == 20
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--space=a=1"], "`sweep` needs --config FILE"),
+        (OLS, "the space is empty: give --space OPTION=VALUES or --space FILE"),
+        ([*OLS, "--space=a=1", "--trails=3"], "`--trails` is not an option, did you mean trials?"),
+        ([*OLS, "--space=a=1", "--trials=x"], "argument --trials: invalid int value: 'x'"),
+        ([*OLS, "--space=a=1", "--workers=0"], "`--workers` must be at least 1, got 0"),
+        ([*OLS, "--space=seed_everything=1,2"], "`seed_everything` cannot be searched: give --seeds N"),
+    ],
+)
+def test_what_is_wrong_is_one_line(args: list[str], message: str, command: Command, workspace: Path) -> None:
+    result = command("sweep", *args)
+    assert result.status == 2
+    assert message in result.err
+    assert result.err.count("\n") == 1
+    assert not list(workspace.iterdir())
+
+
+def test_without_optuna_one_line_says_what_to_install(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    result = command("sweep", *OLS, "--space=a=1")
+    assert result.status == 2
+    assert result.err == "lightning-template: error: `sweep` needs optuna: pip install 'lightning-template[sweep]'\n"
 
 
 def start(*args: str, **options: Any) -> subprocess.Popen[str]:
