@@ -26,6 +26,22 @@ class Data(LightningDataModule):
         return {"a": DataLoader([torch.ones(3)] * 8, batch_size=4), "b": DataLoader([torch.zeros(3)] * 8, batch_size=4)}
 
 
+class OfIterators(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 1)
+
+    def train_dataloader(self):
+        return DataLoader([torch.ones(3)] * 8, batch_size=4)
+
+    def training_step(self, dataloader_iter):
+        batch, _, _ = next(dataloader_iter)
+        return self.layer(batch).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
 class Module(LightningModule):
     def __init__(self):
         super().__init__()
@@ -71,10 +87,12 @@ def test_a_task_with_its_loader(command: Command, monkeypatch: pytest.MonkeyPatc
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*dataloader_iter")
 @pytest.mark.parametrize(
     ("args", "row"),
     [
         (["--model=mine.Module", "--data=mine.Data"], "forward, backward and optimizer"),
+        (["--model=mine.OfIterators"], "backward"),
         pytest.param(
             ["--config", str(ROOT / "configs/line/ols.yaml")],
             "optimizer, which calls forward and backward",
@@ -82,7 +100,7 @@ def test_a_task_with_its_loader(command: Command, monkeypatch: pytest.MonkeyPatc
         ),
     ],
 )
-def test_steps_that_have_no_parts(command: Command, args: list[str], row: str) -> None:
+def test_steps_of_other_kinds(command: Command, args: list[str], row: str) -> None:
     Path("mine.py").write_text(FOREIGN)
     result = command("profile", *args)
     assert result.status == 0, result.err
@@ -99,7 +117,7 @@ def test_a_mistake_is_one_line(command: Command) -> None:
 def test_operations_are_those_of_the_formula() -> None:
     layer = nn.Linear(16, 8)
     step = steps.Step.__new__(steps.Step)
-    step.optimizer, step._takes_index = None, False
+    step.optimizer, step._takes_index, step._takes_iterator = None, False, False
     step.context = torch.enable_grad
     step.module = SimpleNamespace(  # type: ignore[assignment]
         automatic_optimization=True, training_step=lambda x: layer(x).sum(), backward=lambda loss: loss.backward()

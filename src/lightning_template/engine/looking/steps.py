@@ -70,7 +70,9 @@ class Step:
         self.device = trainer.strategy.root_device
         self.optimizer = trainer.optimizers[0] if trainer.optimizers else None
         self.context: Callable[[], AbstractContextManager[Any]] = trainer.precision_plugin.train_step_context
-        self._takes_index = "batch_idx" in inspect.signature(module.training_step).parameters
+        parameters = inspect.signature(module.training_step).parameters
+        self._takes_index = "batch_idx" in parameters
+        self._takes_iterator = "dataloader_iter" in parameters
 
     def to_device(self, batch: Any) -> Any:
         """Return a batch as the step gets it."""
@@ -79,6 +81,8 @@ class Step:
 
     def forward(self, batch: Any) -> Any:
         """Return the loss of a batch; None if the module steps by itself."""
+        if self._takes_iterator:
+            batch = iter([(batch, 0, 0)])  # as Lightning hands it over
         with self.context():
             made: Any = self.module.training_step(batch, 0) if self._takes_index else self.module.training_step(batch)
         return made["loss"] if isinstance(made, Mapping) else made
