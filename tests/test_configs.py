@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,21 @@ SAME_SYSTEM = ("mlp_other_start.yaml", "mlp_relu_output.yaml", "mlp_batch_norm.y
 """Experiments that differ from another one in values alone: the slow suite trains them."""
 SLOW = (
     *SAME_SYSTEM,
-    "fashion_mnist_72.yaml",
-    "fashion_mnist_93.yaml",
+    *(f"fashion_mnist_{name}.yaml" for name in ("72", "93", "5_epochs", "20_epochs", "50_epochs")),
+    *(f"fashion_mnist_gpu_{name}.yaml" for name in ("94", "95", "96")),
+    "residual.yaml",
     "autoencoder.yaml",
     "multilabel.yaml",
     "pairs.yaml",
     "segmentation.yaml",
 )
+
+
+@pytest.fixture
+def uncompiled() -> Iterator[None]:
+    """Run what a configuration compiles as it is written."""
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def name(path: Path) -> str:
@@ -66,6 +75,7 @@ def score(path: Path, rows: list[dict[str, str]]) -> tuple[str, float]:
     return "accuracy", sum(found == true for found, true in pairs) / len(pairs)
 
 
+@pytest.mark.usefixtures("uncompiled")
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, marks=[pytest.mark.slow] * (path.name in SLOW)) for path in EXPERIMENTS],

@@ -26,11 +26,12 @@ def reproduce(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_page_has_the_table_of_its_results(reproduce: Any) -> None:
     results = json.loads(reproduce.PAGE.with_suffix(".json").read_text())
     assert reproduce.table(results) in reproduce.PAGE.read_text()
-    assert {result["name"] for result in results} == {reproduce.TUTORIAL, *reproduce.AIMS}
-    for name in reproduce.AIMS:
+    assert {result["name"] for result in results} <= {reproduce.TUTORIAL, *reproduce.AIMS}
+    for name, aim in reproduce.AIMS.items():
         mine = [result for result in results if result["name"] == name]
-        assert len({result["seed"] for result in mine}) == len(mine) >= 2, name
-        assert f"`{name}`" in reproduce.PAGE.read_text()
+        assert len({result["seed"] for result in mine}) == len(mine) >= 3 * (aim.share is not None), name
+        row = next(line for line in reproduce.PAGE.read_text().splitlines() if f"| `{name}` |" in line)
+        assert ("not yet measured" in row) == (not mine)
 
 
 def test_each_recipe_is_short_and_trains_on_all_images(reproduce: Any) -> None:
