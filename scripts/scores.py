@@ -67,7 +67,9 @@ class Score:
 
 ACCURACY = Score(r"([\d.]+) %", percent_right, 1.0)
 SCORES = {
-    **dict.fromkeys([f"fashion_mnist/{name}.yaml" for name in ("cnn", "cnn_nll", "mlp_batch_norm", "residual")], ACCURACY),
+    **dict.fromkeys(
+        [f"fashion_mnist/{name}.yaml" for name in ("cnn", "cnn_nll", "mlp_batch_norm", "residual")], ACCURACY
+    ),
     **dict.fromkeys([f"fashion_mnist/mlp{name}.yaml" for name in ("", "_other_start", "_relu_output")], ACCURACY),
     "line/ols.yaml": Score(r"closed form (to) 1e-3", error_of_closed_form, 1e-3),
     "line/adam.yaml": Score(r"to ([\d.]+)", metric("final", "train/loss"), 0.1),

@@ -140,6 +140,7 @@ def test_the_option_that_sets_a_rate() -> None:
     assert rate_options({}, 0.1, 0.5, None) == []
 
 
+@pytest.mark.slow
 def test_a_foreign_module_with_groups_and_a_schedule(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("mine.py").write_text(FOREIGN)
     monkeypatch.setattr(batch_size, "has_limit", lambda trainer: True)

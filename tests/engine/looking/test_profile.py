@@ -73,6 +73,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "SIZES", (32,))
 
 
+@pytest.mark.slow
 def test_a_task_with_its_loader(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measured, "MIN_SHARE", -1.0)
     monkeypatch.setattr(measured, "WORKERS", (0, 1))

@@ -48,12 +48,9 @@ def trained(part: str | None, frozen: bool = False, **options: Any) -> tuple[dic
 @pytest.mark.parametrize(
     "options",
     [
-        {},
-        {"frozen": True},
-        {"accumulate_grad_batches": 2},
-        {"gradient_clip_val": 0.1},
-        {"precision": "bf16-mixed"},
-        {"precision": "64-true"},
+        {"frozen": True, "accumulate_grad_batches": 2},
+        pytest.param({"gradient_clip_val": 0.1}, marks=pytest.mark.slow),
+        pytest.param({"precision": "bf16-mixed"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

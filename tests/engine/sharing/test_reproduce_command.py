@@ -23,6 +23,7 @@ def change(name: str, **entries: Any) -> None:
     (RUN / name).write_text(json.dumps(known | entries))
 
 
+@pytest.mark.slow
 def test_a_run_is_repeated_to_the_bit_or_what_differs_is_named(command: Command) -> None:
     assert command(*FIT).status == 0
     known = json.loads((RUN / "digests.json").read_text())
