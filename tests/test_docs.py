@@ -346,8 +346,8 @@ def test_counts_are_those_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     num_faults = count(r"tries (\d+) faults")
     assert f"--sample {num_faults} " in (ROOT / ".ci" / "run").read_text()
     assert re.findall(r"exact resume need Lightning (\d+\.\d+)\.", text) == [KNOWN_VERSION.removesuffix(".")]
-    assert "Ten experiments" in text
-    assert len(re.findall(r"^\| `(?:fashion_mnist|line)/", PAGES["docs/quick-start.md"], re.MULTILINE)) == 10
+    assert "Eleven experiments" in text
+    assert len(re.findall(r"^\| `(?:fashion_mnist|line)/", PAGES["docs/quick-start.md"], re.MULTILINE)) == 11
 
 
 def test_the_read_storey_is_as_short_as_the_readme_says() -> None:

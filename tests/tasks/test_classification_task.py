@@ -182,3 +182,13 @@ def test_a_misspelt_argument_is_an_error() -> None:
     options: dict[str, Any] = {"optimizer": SGD, "num_class": 3}
     with pytest.raises(TypeError, match="num_class'"):
         ClassificationTask(nn.Identity(), nn.CrossEntropyLoss(), 3, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_the_largest_output_is_the_most_probable_class(dtype: torch.dtype) -> None:
+    task = ClassificationTask(nn.Identity(), nn.CrossEntropyLoss(), num_classes=3)
+    outputs = torch.tensor([[0.0, 4.0, 4.03125], [4.03125, 4.0, 0.0]], dtype=dtype)
+    assert outputs[0, 1] < outputs[0, 2]
+    assert task.predict(outputs).argmax(1).tolist() == [2, 0]
+    assert task.predict(outputs).dtype == torch.promote_types(dtype, torch.float32)
+    assert len({*task.predict(outputs)[0].tolist()}) == 3

@@ -99,6 +99,7 @@ class ClassificationTask(SupervisedTask):
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return probabilities: of each class `(N, num_classes)`; if binary, of class 1 `(N,)`."""
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))  # bfloat16 would make logits equal
         if _is_one_value(outputs):
             outputs = outputs.flatten()
             return outputs if isinstance(self.loss, nn.BCELoss) else outputs.sigmoid()

@@ -64,7 +64,7 @@ class SegmentationTask(ClassificationTask):
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return the probability of each class in each pixel `(N, num_classes, height, width)`."""
-        return outputs.softmax(dim=1)
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32)).softmax(dim=1)  # no ties in bfloat16
 
     def prediction_columns(self, outputs: Tensor) -> dict[str, Any]:
         """Return the share of each class in an image `(N, num_classes)`, and a text of the class of each pixel."""

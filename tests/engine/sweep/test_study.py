@@ -73,6 +73,7 @@ def work(plan: Plan, runner: MadeUp) -> SweepStudy:
     return study
 
 
+@pytest.mark.slow
 def test_the_optimum_of_a_quadratic_is_found(tmp_path: Path) -> None:
     runner = MadeUp(tmp_path, lambda point, seed, epoch: (point["x"] - 2) ** 2 + (point["y"] + 1) ** 2)
     study = work(plan_of(tmp_path, "x=-5.0..5", "y=-5.0..5", num_trials=30), runner)
@@ -123,6 +124,7 @@ def test_several_objectives_are_those_of_one_epoch(tmp_path: Path) -> None:
     assert all(row.is_best for row in rows_of(study)), "none is better in both"
 
 
+@pytest.mark.slow
 def test_median_pruning_saves_half_of_the_epochs_and_not_the_best(tmp_path: Path) -> None:
     def curve(point: Mapping[str, Any], seed: int, epoch: int) -> Any:
         return abs(point["x"] - 7) + 10 / (epoch + 1)
