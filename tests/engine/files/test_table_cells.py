@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lightning_template.engine.files.table_cells import as_numbers, form_of
+from lightning_template.engine.files.table_text import delimiter
 
 EAST = timezone(timedelta(hours=2))
 
@@ -55,3 +56,11 @@ def test_what_is_no_date_stays(values: list[Any]) -> None:
 )
 def test_cells_that_are_written_otherwise_than_in_training_are_none(values: list[Any], form: str) -> None:
     assert as_numbers(pa.chunked_array([values]), ".", form) is None
+
+
+def test_separators_are_sought_in_the_first_65536_characters() -> None:
+    head = "a,b;c\n"
+    text = head + "x" * (2**16 - len(head) - 1) + ",y\n"
+    assert text[2**16 - 1] == ","
+    assert delimiter(text) == ","
+    assert delimiter(text.replace("x,", "xx,")) == ";"

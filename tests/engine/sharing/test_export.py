@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from conftest import ROOT, Command
 from lightning_template import load_run
 from lightning_template.engine.sharing import formats
 from lightning_template.engine.sharing.card import card
+from lightning_template.engine.sharing.samples import samples_of
 
 SHORT = ["--trainer.max_epochs=1", "--callbacks.figures=null", "--callbacks.dashboard=null"]
 SHORT += ["--callbacks.progress_bar=null", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
@@ -227,6 +229,8 @@ def test_weights_are_the_run_s_and_a_mismatch_leaves_no_file(command: Command, m
     assert not Path("out").exists()
     result = command("export", "line", "--format=safetensors", "--output=out")
     assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines()[0].split("  ")[0] == "file"
+    assert " MB " in result.out.splitlines()[0]
     weights = safetensors.load_file("out/model.safetensors")
     checkpoint = torch.load("lightning_logs/line/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
     assert weights.keys() == checkpoint.keys()
@@ -275,3 +279,31 @@ def test_a_card_escapes_names() -> None:
     assert "\n# title" not in text
     assert "| test/a\\|b | 0.5 |" in text
     assert "````yaml\nx: ```y\n````" in text
+
+
+class Unread:
+    """A run whose files of data are not here; it has a reader of images or of none."""
+
+    unread_data = SimpleNamespace(transform=torch.neg)
+
+    def __init__(self, **reader: Any) -> None:
+        self.reader = SimpleNamespace(**reader)
+
+    @property
+    def data(self) -> Any:
+        raise FileNotFoundError("no roses here")
+
+
+def test_without_its_data_a_run_has_made_up_images() -> None:
+    run: Any = Unread(shape=(3, 8, 9), whole=True, needs_setup=False)
+    found = samples_of(run)
+    assert found.inputs.shape[1:] == (3, 8, 9)
+    assert found.inputs.dtype == torch.uint8
+    assert (found.source, found.transform) == ("made-up images, as the data are not here", torch.neg)
+
+
+@pytest.mark.parametrize("reader", [{}, {"shape": (1, 4, 4), "whole": False, "needs_setup": True}])
+def test_without_its_data_a_run_that_needs_them_is_refused(reader: dict[str, Any]) -> None:
+    run: Any = Unread(**reader)
+    with pytest.raises(ValueError, match=r"data are needed for its scaling and for samples: no roses here"):
+        samples_of(run)

@@ -1,5 +1,7 @@
 """Studies of a made-up run: samplers, pruners, seeds, failures, workers that die."""
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from lightning_template.engine.cli.command_line import read_config
+from lightning_template.engine.cli.commands.sweep_workers import run_workers
 from lightning_template.engine.process.errors import Stopped
 from lightning_template.engine.runs.directories import create_run, update_json
 from lightning_template.engine.sweep.named import Maker
@@ -113,6 +116,7 @@ def test_a_failed_trial_stops_nothing(tmp_path: Path) -> None:
     rows = rows_of(study)
     assert [row.state for row in rows] == ["finished", "failed", "failed", "failed", "finished"]
     assert rows[1].error == "RuntimeError: too large"
+    assert [row.runs for row in rows] == [["version_0"], [], [], [], ["version_4"]]
     assert rows[2].error == "ValueError: the objective val/loss was never a number; logged: val/loss"
 
 
@@ -254,3 +258,27 @@ def test_a_sampler_that_cannot_is_refused_before_anything_is_written(tmp_path: P
     with pytest.raises(ValueError, match=r"cannot search this space|CmaEsSampler"):
         try_sampler(plan_of(tmp_path, "x=0.0..1", "y=0.0..1", sampler="cmaes", objectives=two))
     assert not list(tmp_path.iterdir())
+
+
+def test_workers_are_the_command_without_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, Any]]] = []
+
+    def popen(args: list[str], **options: Any) -> Any:
+        started.append((args, options))
+        options["stdout"].write(b"it works")
+        return SimpleNamespace(poll=lambda: 0, wait=lambda *_: 0)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    study = work(plan_of(tmp_path, "x=1..2", num_trials=2), MadeUp(tmp_path, lambda point, seed, epoch: point["x"]))
+    run_workers(["--config=a", "--workers=2"], 2, study, lambda: None)
+    for args, options in started:
+        assert args == [
+            sys.executable,
+            "-P",
+            "-m",
+            *["lightning_template", "sweep", "--config=a", "--workers=2", "--workers=1"],
+        ]
+        assert (options["stdin"], options["stderr"]) == (subprocess.DEVNULL, subprocess.STDOUT)
+        assert int(options["env"]["OMP_NUM_THREADS"]) >= 1
+    assert len(started) == 2
+    assert [log.read_text() for log in (study.plan.folder / WORKERS).glob("*_?.txt")] == ["it works"] * 2
