@@ -282,3 +282,13 @@ def test_workers_are_the_command_without_the_working_directory(tmp_path: Path, m
         assert int(options["env"]["OMP_NUM_THREADS"]) >= 1
     assert len(started) == 2
     assert [log.read_text() for log in (study.plan.folder / WORKERS).glob("*_?.txt")] == ["it works"] * 2
+
+
+def test_a_seed_without_a_run_has_none_in_the_table(tmp_path: Path) -> None:
+    study = SweepStudy(plan_of(tmp_path, "x=1..2", num_trials=2))
+    trial = study.claim()
+    assert trial is not None
+    for seed, run in enumerate(["version_3", None]):
+        study.record(trial, seed, {"values": [0.5], "pruned": False, "run": run})
+    study.end(trial, optuna.trial.TrialState.COMPLETE, [0.5])
+    assert rows_of(study)[0].runs == ["version_3"]
